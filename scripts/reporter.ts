@@ -1,0 +1,66 @@
+/**
+ * A reporter for `node --test` that writes what `suite.ts` needs to know, one JSON value a line. People read the
+ * `spec` reporter beside it.
+ */
+import { resolve } from 'node:path'
+import type { TestEvent } from 'node:test/reporters'
+
+export type Line =
+  | { readonly kind: 'passed' | 'failed' | 'empty' | 'begun' | 'ended'; readonly file: string }
+  | { readonly kind: 'skipped'; readonly file: string; readonly title: string; readonly reason: string }
+
+type Result = Extract<TestEvent, { type: 'test:pass' | 'test:fail' }>
+
+export default async function* report(events: AsyncIterable<TestEvent>): AsyncGenerator<string> {
+  for await (const event of events) {
+    const line = lineOf(event)
+    if (line) yield `${JSON.stringify(line)}\n`
+  }
+}
+
+function lineOf(event: TestEvent): Line | undefined {
+  switch (event.type) {
+    case 'test:pass':
+    case 'test:fail':
+      return lineOfResult(event)
+    case 'test:dequeue':
+      return isFile(event.data) ? { kind: 'begun', file: event.data.file ?? '' } : undefined
+    case 'test:complete':
+      return isFile(event.data) ? { kind: 'ended', file: event.data.file ?? '' } : undefined
+    default:
+      return undefined
+  }
+}
+
+function lineOfResult({ type, data }: Result): Line | undefined {
+  const file = data.file ?? ''
+  const reason = reasonOf(data)
+  if (reason !== undefined) return { kind: 'skipped', file, title: data.name, reason }
+  // A file stands for itself in two cases only: it could not be run, or there was no test in it.
+  if (type === 'test:pass' && isFile(data)) return { kind: 'empty', file }
+  if (data.details.type !== 'suite') return { kind: type === 'test:pass' ? 'passed' : 'failed', file }
+  // Tests are counted, suites are not, except for one that failed by itself: in a hook, for example.
+  return type === 'test:fail' && !failedByItsTests(data.details.error) ? { kind: 'failed', file } : undefined
+}
+
+function reasonOf({ skip, todo }: Result['data']): string | undefined {
+  if (skip !== undefined && skip !== false) return skip === true ? 'no reason given' : skip
+  if (todo !== undefined && todo !== false) return todo === true ? 'to do' : `to do: ${todo}`
+  return undefined
+}
+
+function failedByItsTests(error: unknown): boolean {
+  return error instanceof Error && 'failureType' in error && error.failureType === 'subtestsFailed'
+}
+
+function isFile({
+  name,
+  file,
+  nesting,
+}: {
+  name: string
+  file?: string | undefined
+  nesting: number
+}): boolean {
+  return nesting === 0 && file !== undefined && resolve(name) === file
+}

@@ -1,0 +1,73 @@
+/**
+ * `npm run test:runtimes`: runs the tests on the lowest supported Node.js, on the one that development uses, and
+ * on the newest. The other versions are installed when this is first run. `--fast` leaves out the slow tests.
+ */
+import { execFile } from 'node:child_process'
+import { glob, readFile } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+import { parseArgs, promisify } from 'node:util'
+import { root } from './root.ts'
+import { serverKinds } from './servers/index.ts'
+import { getServers } from './servers/launch.ts'
+import { runSuite } from './suite.ts'
+import { tidyUp } from './tidy.ts'
+
+const execute = promisify(execFile)
+const folder = join(root, 'scripts/runtimes')
+
+const { values: options } = parseArgs({ options: { fast: { type: 'boolean', default: false } } })
+
+const nodes = await findNodes()
+const files: string[] = []
+for await (const file of glob('test/**/*.test.ts', { cwd: root })) files.push(join(root, file))
+const servers = await getServers(serverKinds)
+
+for (const node of nodes) {
+  const result = await runSuite({
+    node,
+    files: files.sort(),
+    environment: { ...servers.environment, ...(options.fast && { HOLDFAST_TEST_FAST: '1' }) },
+    quiet: true,
+    patience: 300_000,
+  })
+  const { passed, failed, skipped, milliseconds, succeeded } = result
+  const good = succeeded && passed > 0
+  const counts = `${passed} passed, ${failed} failed, ${skipped.length} skipped`
+  console.log(
+    `Node.js ${result.node}: ${good ? '' : 'FAILED, '}${counts}, ${(milliseconds / 1000).toFixed(1)} s`,
+  )
+  for (const file of result.stalled) console.log(`  ${relative(root, file)} did not end`)
+  if (!good) process.exitCode = 1
+}
+await tidyUp()
+
+/** This Node.js and those in `scripts/runtimes`, oldest first. */
+async function findNodes(): Promise<readonly string[]> {
+  const manifest = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as {
+    readonly dependencies: Readonly<Record<string, string>>
+  }
+  const others = Object.entries(manifest.dependencies).map(([name, specifier]) => ({
+    path: join(folder, 'node_modules', name, 'bin/node'),
+    version: specifier.replace('npm:node@', ''),
+  }))
+  if (!(await allRun(others))) {
+    console.log(`Installing Node.js ${others.map((other) => other.version).join(' and ')} ...`)
+    await execute('npm', ['ci'], { cwd: folder, shell: process.platform === 'win32' })
+  }
+  const all = [...others, { path: process.execPath, version: process.versions.node }]
+  return all
+    .sort((a, b) => a.version.localeCompare(b.version, 'en', { numeric: true }))
+    .map(({ path }) => path)
+}
+
+async function allRun(
+  nodes: readonly { readonly path: string; readonly version: string }[],
+): Promise<boolean> {
+  const versions = nodes.map(({ path, version }) =>
+    execute(path, ['--version']).then(
+      ({ stdout }) => stdout.trim() === `v${version}`,
+      () => false,
+    ),
+  )
+  return (await Promise.all(versions)).every(Boolean)
+}

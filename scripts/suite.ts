@@ -1,0 +1,183 @@
+/** Runs test files on one Node.js and counts what came out of it. */
+import { execFile, spawn } from 'node:child_process'
+import type { ChildProcess, StdioOptions } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, open, readFile, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { delimiter, dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import type { Line } from './reporter.ts'
+import { root } from './root.ts'
+import { atEnd } from './tidy.ts'
+
+const execute = promisify(execFile)
+
+export interface SuiteOptions {
+  /** The Node.js to run on. */
+  readonly node: string
+  /** Test files, as absolute paths. */
+  readonly files: readonly string[]
+  /** Further arguments for `node --test`. */
+  readonly arguments?: readonly string[]
+  /** Added to this process's environment. */
+  readonly environment?: Readonly<Record<string, string>>
+  /** Show the report only when something failed. */
+  readonly quiet?: boolean
+  /** Milliseconds in which some test has to end. After that the run is stopped and counts as failed. */
+  readonly patience: number
+}
+
+export interface Skipped {
+  readonly file: string
+  readonly title: string
+  readonly reason: string
+}
+
+export interface SuiteResult {
+  /** The version that ran, without a `v`. */
+  readonly node: string
+  readonly passed: number
+  readonly failed: number
+  readonly skipped: readonly Skipped[]
+  /** Files in which no test ran. */
+  readonly empty: readonly string[]
+  /** Files that had not ended when patience did. */
+  readonly stalled: readonly string[]
+  readonly milliseconds: number
+  /** Whether `node --test` itself was content. It also minds what no test stands for. */
+  readonly succeeded: boolean
+}
+
+export async function runSuite(options: SuiteOptions): Promise<SuiteResult> {
+  const started = performance.now()
+  const runtime = await inspect(options.node)
+  const folder = await mkdtemp(join(tmpdir(), 'holdfast-report-'))
+  atEnd(() => rm(folder, { recursive: true, force: true }))
+  const report = join(folder, 'report.jsonl')
+  const output = join(folder, 'output.txt')
+
+  const succeeded = await runNode(options, runtime, { report, output })
+  const lines = await readLines(report)
+  if (options.quiet && !succeeded) process.stdout.write(await readFile(output, 'utf8'))
+
+  return {
+    node: runtime.version,
+    ...count(lines),
+    stalled: [...running(lines)],
+    milliseconds: performance.now() - started,
+    succeeded,
+  }
+}
+
+interface Runtime {
+  readonly version: string
+  /** Whether it runs TypeScript without being asked to. */
+  readonly typescript: boolean
+}
+
+async function inspect(node: string): Promise<Runtime> {
+  const { stdout } = await execute(node, ['-p', 'process.versions.node + " " + process.features.typescript'])
+  const [version = '', typescript] = stdout.trim().split(' ')
+  return { version, typescript: typescript === 'strip' || typescript === 'transform' }
+}
+
+async function runNode(
+  options: SuiteOptions,
+  runtime: Runtime,
+  paths: { readonly report: string; readonly output: string },
+): Promise<boolean> {
+  const reporter = fileURLToPath(new URL('reporter.ts', import.meta.url))
+  const args = [
+    [
+      '--test',
+      '--test-concurrency=2',
+      '--conditions=holdfast-source',
+      '--disable-warning=ExperimentalWarning',
+    ],
+    ['--test-reporter=spec', '--test-reporter-destination=stdout'],
+    [`--test-reporter=${reporter}`, `--test-reporter-destination=${paths.report}`],
+    options.arguments ?? [],
+    options.files,
+  ].flat()
+  const output = options.quiet ? await open(paths.output, 'w') : undefined
+  const stdio: StdioOptions = output ? ['ignore', output.fd, output.fd] : ['ignore', 'inherit', 'inherit']
+  const child = spawn(options.node, args, { cwd: root, stdio, env: environmentOf(options, runtime) })
+  atEnd(() => stop(child))
+
+  const watch = watchProgress(child, paths.report, options.patience)
+  const [code] = (await once(child, 'close')) as [number | null]
+  clearInterval(watch)
+  await output?.close()
+  return code === 0
+}
+
+function environmentOf(options: SuiteOptions, runtime: Runtime): NodeJS.ProcessEnv {
+  const nodeOptions = [process.env['NODE_OPTIONS'] ?? '']
+  // As an option of the environment it also reaches the processes that tests start.
+  if (!runtime.typescript) nodeOptions.push('--experimental-strip-types')
+  return {
+    ...process.env,
+    ...options.environment,
+    NODE_OPTIONS: nodeOptions.join(' ').trim(),
+    PATH: [dirname(options.node), process.env['PATH'] ?? ''].join(delimiter),
+  }
+}
+
+/** `node --test` waits for ever for a file that doesn't end, so somebody has to look at the clock. */
+function watchProgress(child: ChildProcess, report: string, patience: number): NodeJS.Timeout {
+  let size = 0
+  let progressed = performance.now()
+  const look = async () => {
+    const seen = await stat(report).then(
+      (file) => file.size,
+      () => 0,
+    )
+    if (seen !== size) progressed = performance.now()
+    size = seen
+    if (performance.now() - progressed < patience) return
+    clearInterval(timer)
+    console.error(`\nNo test has ended for ${patience / 1000} s: stopping.`)
+    await stop(child)
+  }
+  const timer = setInterval(() => void look(), 1_000)
+  return timer
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const ended = once(child, 'exit')
+  child.kill('SIGTERM')
+  const patience = setTimeout(() => child.kill('SIGKILL'), 5_000)
+  await ended
+  clearTimeout(patience)
+}
+
+async function readLines(report: string): Promise<readonly Line[]> {
+  const text = await readFile(report, 'utf8').catch(() => '')
+  // Without its newline, the last line of a run that was stopped may be half a line.
+  const complete = text.slice(0, text.lastIndexOf('\n') + 1)
+  return complete
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as Line)
+}
+
+function running(lines: readonly Line[]): ReadonlySet<string> {
+  const files = new Set<string>()
+  for (const { kind, file } of lines) {
+    if (kind === 'begun') files.add(file)
+    if (kind === 'ended') files.delete(file)
+  }
+  return files
+}
+
+function count(lines: readonly Line[]) {
+  const of = (kind: Line['kind']) => lines.filter((line) => line.kind === kind)
+  return {
+    passed: of('passed').length,
+    failed: of('failed').length,
+    skipped: lines.filter((line) => line.kind === 'skipped'),
+    empty: of('empty').map((line) => line.file),
+  }
+}
