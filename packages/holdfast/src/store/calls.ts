@@ -1,0 +1,284 @@
+/** Calls to a driver: each with its time, its deadline and its place in the figures. */
+
+import type { Clock } from '../clock.ts'
+import { AnswerLost, DeadlineExceeded, HoldfastError, OutcomeUnknown, StoreUnavailable } from '../errors.ts'
+import type { Awaitable, Call } from './contract.ts'
+import type { Sent } from './settle.ts'
+import type { CallOptions, OperationFigures } from './store.ts'
+
+/** How often a request that changes nothing by being repeated is sent. */
+const mostSendings = 3
+/** Milliseconds before the first repetition; doubled for each further one. */
+const firstPause = 10
+
+interface Figures {
+  calls: number
+  errors: number
+  totalMs: number
+  maxMs: number
+}
+
+/** One call's time and signal. */
+export class OneCall implements Call {
+  readonly now: number
+  readonly #outer: AbortSignal | undefined
+  #controller: AbortController | undefined
+  #ended: unknown
+
+  constructor(now: number, outer: AbortSignal | undefined) {
+    this.now = now
+    this.#outer = outer
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController()
+    if (this.#ended !== undefined) this.#controller.abort(this.#ended)
+    return this.#outer ? AbortSignal.any([this.#outer, this.#controller.signal]) : this.#controller.signal
+  }
+
+  /** Calls back when the caller gives up, and starts the deadline; the answer undoes both. */
+  whenOver(giveUp: (reason: unknown) => void, startDeadline: () => () => void): () => void {
+    const cancel = startDeadline()
+    const outer = this.#outer
+    if (!outer) return cancel
+    const aborted = (): void => {
+      giveUp(outer.reason)
+    }
+    outer.addEventListener('abort', aborted, { once: true })
+    return () => {
+      cancel()
+      outer.removeEventListener('abort', aborted)
+    }
+  }
+
+  /** Tells the driver that nobody waits any more. */
+  end(reason: unknown): void {
+    this.#ended = reason
+    this.#controller?.abort(reason)
+  }
+}
+
+export class Calls {
+  readonly #clock: Clock
+  readonly #deadline: number
+  readonly #figures = new Map<string, Figures>()
+  #underWay = 0
+  #whenIdle: (() => void)[] = []
+
+  /** @param deadline How long one call may take, in milliseconds. */
+  constructor(clock: Clock, deadline: number) {
+    this.#clock = clock
+    this.#deadline = deadline
+  }
+
+  /**
+   * Asks what changes nothing. A lost answer is asked for again.
+   *
+   * @throws {DeadlineExceeded}
+   * @throws {StoreUnavailable} for every failure that the driver did not name.
+   */
+  ask<T>(operation: string, options: CallOptions, run: (call: OneCall) => Awaitable<T>): Awaitable<T> {
+    options.signal?.throwIfAborted()
+    const call = new OneCall(this.#clock.now(), options.signal)
+    let answer: Awaitable<T>
+    try {
+      answer = this.#started(operation, call, run)
+    } catch (error) {
+      throw asRead(operation, error)
+    }
+    if (!(answer instanceof Promise)) return answer
+    return this.together(() => this.#asked(operation, options, run, answer))
+  }
+
+  /** Sends a request that may be repeated until it is answered. @throws {OutcomeUnknown} when it never is. */
+  async repeat<T>(operation: string, options: CallOptions, run: (call: OneCall) => Awaitable<T>): Promise<T> {
+    return await this.together(() => this.#repeated(operation, options, run))
+  }
+
+  async #repeated<T>(
+    operation: string,
+    options: CallOptions,
+    run: (call: OneCall) => Awaitable<T>,
+  ): Promise<T> {
+    const pause = this.pauses(options)
+    let sent = await this.send(operation, options, run)
+    for (let sendings = 1; 'lost' in sent; sendings++) {
+      if (sendings === mostSendings || !(await pause(sendings))) throw unknown(operation, sent.lost)
+      try {
+        sent = await this.send(operation, {}, run)
+      } catch (error) {
+        // However definite this failure is, it says nothing about the sending before.
+        throw unknown(operation, error)
+      }
+    }
+    return sent.answer
+  }
+
+  /** Sends a request that must not be repeated. @throws {OutcomeUnknown} when its answer is lost. */
+  async once<T>(operation: string, options: CallOptions, run: (call: OneCall) => Awaitable<T>): Promise<T> {
+    const sent = await this.send(operation, options, run)
+    if ('answer' in sent) return sent.answer
+    throw unknown(operation, sent.lost)
+  }
+
+  /**
+   * Sends a write once. The caller's signal counts only before it is sent: a client that hangs up must not abort a
+   * save. Definite failures reject; everything after which it may have happened is `lost`.
+   */
+  async send<T>(
+    operation: string,
+    options: CallOptions,
+    run: (call: OneCall) => Awaitable<T>,
+  ): Promise<Sent<T>> {
+    options.signal?.throwIfAborted()
+    try {
+      return { answer: await this.#started(operation, new OneCall(this.#clock.now(), undefined), run) }
+    } catch (error) {
+      if (isDefinite(error)) throw error
+      return { lost: error }
+    }
+  }
+
+  /** The pauses between the sendings of one request: growing, and false once the deadline has passed. */
+  pauses(options: CallOptions): (sendings: number) => Promise<boolean> {
+    const ends = this.#clock.elapsed() + this.#deadline
+    return async (sendings) => {
+      if (options.signal?.aborted) return false
+      const pause = firstPause * 2 ** (sendings - 1)
+      if (this.#clock.elapsed() + pause >= ends) return false
+      await this.#clock.sleep(pause)
+      return true
+    }
+  }
+
+  /** Runs what may take several calls, with pauses between them: {@link idle} waits for it as a whole. */
+  async together<T>(run: () => Promise<T>): Promise<T> {
+    this.#underWay++
+    try {
+      return await run()
+    } finally {
+      this.#ended()
+    }
+  }
+
+  /** Resolves when no call is under way. */
+  async idle(): Promise<void> {
+    if (this.#underWay === 0) return
+    await new Promise<void>((resolve) => {
+      this.#whenIdle.push(resolve)
+    })
+  }
+
+  /** Calls, errors and times per operation. */
+  figures(): Readonly<Record<string, OperationFigures>> {
+    return Object.fromEntries([...this.#figures].map(([operation, figures]) => [operation, { ...figures }]))
+  }
+
+  async #asked<T>(
+    operation: string,
+    { signal }: CallOptions,
+    run: (call: OneCall) => Awaitable<T>,
+    first: Promise<T>,
+  ): Promise<T> {
+    try {
+      try {
+        return await first
+      } catch (error) {
+        // One more try: nothing is changed by asking again, and a cut connection is often back at once.
+        if (!(error instanceof AnswerLost)) throw error
+        return await this.#started(operation, new OneCall(this.#clock.now(), signal), run)
+      }
+    } catch (error) {
+      throw signal?.aborted ? signal.reason : asRead(operation, error)
+    }
+  }
+
+  /** Runs one call and counts it, now or when its promise settles. */
+  #started<T>(operation: string, call: OneCall, run: (call: OneCall) => Awaitable<T>): Awaitable<T> {
+    const figures = this.#figuresOf(operation)
+    const started = this.#clock.elapsed()
+    let failed = true
+    let pending = false
+    try {
+      const answer = run(call)
+      failed = false
+      if (!(answer instanceof Promise)) return answer
+      pending = true
+      return this.#inTime(operation, answer, call, figures, started)
+    } finally {
+      if (!pending) this.#count(figures, started, failed)
+    }
+  }
+
+  /** The driver's answer, or `DeadlineExceeded`, or the reason of the caller's abort, whichever is first. */
+  async #inTime<T>(
+    operation: string,
+    answer: Promise<T>,
+    call: OneCall,
+    figures: Figures,
+    started: number,
+  ): Promise<T> {
+    this.#underWay++
+    let failed = true
+    let stopWaiting = (): void => undefined
+    try {
+      const late = new Promise<never>((_, reject) => {
+        const giveUp = (reason: unknown): void => {
+          call.end(reason)
+          // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- the caller chose the reason
+          reject(reason)
+        }
+        stopWaiting = call.whenOver(giveUp, () =>
+          this.#clock.timer(this.#deadline, () => {
+            giveUp(new DeadlineExceeded(`${operation} was not answered within ${this.#deadline} ms`))
+          }),
+        )
+      })
+      const value = await Promise.race([answer, late])
+      failed = false
+      return value
+    } finally {
+      stopWaiting()
+      this.#count(figures, started, failed)
+      this.#ended()
+    }
+  }
+
+  #ended(): void {
+    this.#underWay--
+    if (this.#underWay > 0) return
+    for (const resolve of this.#whenIdle.splice(0)) resolve()
+  }
+
+  #figuresOf(operation: string): Figures {
+    let figures = this.#figures.get(operation)
+    if (!figures) {
+      figures = { calls: 0, errors: 0, totalMs: 0, maxMs: 0 }
+      this.#figures.set(operation, figures)
+    }
+    return figures
+  }
+
+  #count(figures: Figures, started: number, failed: boolean): void {
+    const took = this.#clock.elapsed() - started
+    figures.calls++
+    if (failed) figures.errors++
+    figures.totalMs += took
+    if (took > figures.maxMs) figures.maxMs = took
+  }
+}
+
+/** Whether a failed write certainly changed nothing. */
+function isDefinite(error: unknown): boolean {
+  return error instanceof HoldfastError && !(error instanceof AnswerLost || error instanceof DeadlineExceeded)
+}
+
+function asRead(operation: string, error: unknown): unknown {
+  if (error instanceof HoldfastError && !(error instanceof AnswerLost)) return error
+  const why = error instanceof Error ? error.message : String(error)
+  return new StoreUnavailable(`${operation} failed: ${why}`, { cause: error })
+}
+
+function unknown(operation: string, cause: unknown): OutcomeUnknown {
+  return new OutcomeUnknown(`the answer to ${operation} was lost: it may or may not have happened`, { cause })
+}

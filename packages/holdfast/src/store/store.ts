@@ -1,0 +1,180 @@
+/**
+ * What a driver's factory answers with, and what everything above the stores uses: the driver's operations, with
+ * versions drawn, input checked, batches split, deadlines kept and lost answers settled. `guard.ts` makes one of a
+ * driver; a tier makes one of two.
+ */
+
+import type { Clock } from '../clock.ts'
+import type { Duration } from '../duration.ts'
+import type { Codec } from './codec.ts'
+import type {
+  Awaitable,
+  Capabilities,
+  Change,
+  Cursor,
+  Opened,
+  Outcome,
+  Page,
+  ReadOptions,
+  SweptBatch,
+  Watch,
+} from './contract.ts'
+import type { Instant, Key, Label, StoredRecord, Version } from './record.ts'
+
+/** Settings that every store takes. */
+export interface StoreOptions {
+  /** Keeps several applications on one server apart: `[a-z][a-z0-9-]{0,31}`. @default 'holdfast' */
+  readonly namespace?: string
+  /** How values become bytes. @default plain JSON */
+  readonly codec?: Codec
+  /** Where the time comes from. @default the system's clock */
+  readonly clock?: Clock
+  /** How long one call may take, all its attempts together. @default '5s' */
+  readonly deadline?: Duration
+  /** How long the expired are kept before they are swept; a greater clock skew is refused. @default '1h' */
+  readonly margin?: Duration
+  /** The longest value, in bytes; at most 512 KiB. @default 65536 */
+  readonly maxValue?: number
+}
+
+/** Settings of one call. */
+export interface CallOptions {
+  /** Gives up waiting. A write that was sent is carried out all the same. */
+  readonly signal?: AbortSignal
+}
+
+/** A record to be created. */
+export interface Draft {
+  readonly key: Key
+  readonly value: Uint8Array
+  /** @default [] */
+  readonly labels?: readonly Label[]
+  readonly expiresAt: Instant
+  /** @default now */
+  readonly touchedAt?: number
+}
+
+/** A record to be replaced. Fields as in the contract's `Replacement`, with its defaults. */
+export interface Rewrite {
+  readonly key: Key
+  readonly expected: Version
+  readonly value: Uint8Array
+  /** Missing: left alone. */
+  readonly labels?: readonly Label[]
+  readonly expiresAt: Instant
+  /** @default false: the later of this and the stored expiry is kept */
+  readonly setsExpiry?: boolean
+  /** @default now */
+  readonly touchedAt?: number
+  /** @default false */
+  readonly expired?: boolean
+}
+
+/** A prolongation. */
+export interface Prolongation {
+  readonly key: Key
+  readonly version: Version
+  readonly expiresAt: Instant
+  /** @default now */
+  readonly touchedAt?: number
+}
+
+/**
+ * What became of a write. `unknown`: its answer was lost, and the record has changed since in a way that hides
+ * whether it happened; read again, and repeat only what may happen twice.
+ */
+export type Written =
+  | { readonly status: 'done'; readonly version: Version }
+  | { readonly status: 'conflict' | 'gone' | 'unknown' }
+
+/** One write of a batch. */
+export type BatchItem =
+  | ({ readonly type: 'create' } & Draft)
+  | ({ readonly type: 'replace' } & Rewrite)
+  | ({ readonly type: 'touch' } & Prolongation)
+
+/** What became of a batch. */
+export type BatchWritten =
+  | { readonly status: 'done'; readonly versions: readonly Version[] }
+  | { readonly status: 'refused'; readonly outcomes: readonly Outcome[] }
+  | { readonly status: 'unknown' }
+
+/** What to list: the contract's `Listing` with defaults. */
+export interface ListOptions extends CallOptions {
+  /** All of them must match. @default [] */
+  readonly labels?: readonly Label[]
+  readonly after?: Cursor
+  /** 1 to 1,000. @default 100 */
+  readonly limit?: number
+  /** @default true */
+  readonly values?: boolean
+  /** @default false */
+  readonly reverse?: boolean
+  /** @default false */
+  readonly expired?: boolean
+}
+
+/** How often an operation was called and how long it took. */
+export interface OperationFigures {
+  readonly calls: number
+  readonly errors: number
+  /** Milliseconds in all. */
+  readonly totalMs: number
+  /** Milliseconds of the slowest. */
+  readonly maxMs: number
+}
+
+/** A store, ready to use. */
+export interface Store {
+  readonly namespace: string
+  readonly clock: Clock
+  readonly codec: Codec
+  /** Milliseconds that the expired are kept before they are swept. */
+  readonly margin: number
+  /** The longest value, in bytes. */
+  readonly maxValue: number
+  /** Milliseconds that one call may take. */
+  readonly deadline: number
+  /** Opens the store if it isn't open yet, and tells what it is and can do. Every other call does so too. */
+  open(): Promise<Opened>
+  /** What it can do. @throws {TypeError} before it was opened. */
+  readonly capabilities: Capabilities
+
+  create(draft: Draft, options?: CallOptions): Promise<Written>
+  replace(rewrite: Rewrite, options?: CallOptions): Promise<Written>
+  touch(prolongations: readonly Prolongation[], options?: CallOptions): Promise<readonly Outcome[]>
+  /** One record; like `readMany` with one key. */
+  read(key: Key, options?: ReadOptions & CallOptions): Awaitable<StoredRecord | undefined>
+  readMany(
+    keys: readonly Key[],
+    options?: ReadOptions & CallOptions,
+  ): Promise<readonly (StoredRecord | undefined)[]>
+  write(items: readonly BatchItem[], options?: CallOptions): Promise<BatchWritten>
+  list(collection: string, options?: ListOptions): Promise<Page>
+  count(
+    collection: string,
+    options?: CallOptions & { readonly labels?: readonly Label[]; readonly atMost?: number },
+  ): Promise<number>
+  scan(
+    slice: {
+      readonly index: number
+      readonly of: number
+      readonly after?: Cursor
+      readonly limit?: number
+      readonly expired?: boolean
+    },
+    options?: CallOptions,
+  ): Promise<Page>
+  /** Removes one batch of what expired longer than the margin ago. `sweepAll` does all of them. */
+  sweep(
+    options?: CallOptions & { readonly limit?: number; readonly after?: Cursor; readonly before?: number },
+  ): Promise<SweptBatch>
+  /** Removes without asking. Only for transfer and for a store in the role of a cache: `destroy` and `revoke` bury. */
+  remove(keys: readonly Key[], options?: CallOptions): Promise<void>
+  watch(listener: (change: Change) => void, options?: CallOptions): Promise<Watch>
+
+  /** Calls, errors and times per operation since the store was made. */
+  figures(): Readonly<Record<string, OperationFigures>>
+  /** Waits for what is under way, then closes. Later calls are refused with `StoreClosed`. */
+  close(): Promise<void>
+}
