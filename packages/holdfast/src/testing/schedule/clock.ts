@@ -1,0 +1,54 @@
+/** The scheduler's clock: time goes on only when somebody's sleep ends. */
+
+import type { Clock } from '../../clock.ts'
+import type { Scheduler } from './scheduler.ts'
+
+/** When every scenario starts. Any instant would do; it is fixed so that runs are alike. */
+const start = 1_800_000_000_000
+
+interface Timer {
+  readonly due: number
+  readonly callback: () => void
+}
+
+export class ScheduledClock implements Clock {
+  readonly #scheduler: Scheduler
+  readonly #timers = new Set<Timer>()
+  #now = start
+
+  constructor(scheduler: Scheduler) {
+    this.#scheduler = scheduler
+  }
+
+  now(): number {
+    return this.#now
+  }
+
+  elapsed(): number {
+    return this.#now - start
+  }
+
+  /** May take longer than asked for, as every sleep may, when others are chosen first. Outside of tasks it takes no step. */
+  async sleep(ms: number, { signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    const wakes = this.#now + ms
+    await this.#scheduler.asleep(`${ms} ms`, signal)
+    this.#goOn(wakes)
+  }
+
+  /** Calls back when a sleep ends at or after its time, never on its own. */
+  timer(ms: number, callback: () => void): () => void {
+    const timer = { due: this.#now + ms, callback }
+    this.#timers.add(timer)
+    return () => {
+      this.#timers.delete(timer)
+    }
+  }
+
+  #goOn(to: number): void {
+    this.#now = Math.max(this.#now, to)
+    const due = [...this.#timers].filter((timer) => timer.due <= this.#now).sort((a, b) => a.due - b.due)
+    for (const timer of due) {
+      if (this.#timers.delete(timer)) timer.callback()
+    }
+  }
+}

@@ -1,0 +1,80 @@
+/** Random sequences of operations over every driver, compared with the contract. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import fc from 'fast-check'
+import { type ModelWorld, storeModel } from 'holdfast/testing'
+import { memoryDriver } from '../../packages/holdfast/src/drivers/memory.ts'
+import { redisDriver } from '../../packages/holdfast/src/drivers/redis.ts'
+import { openSqliteDriver } from '../../packages/holdfast/src/drivers/sqlite.ts'
+import { guard } from '../../packages/holdfast/src/store/guard.ts'
+import { clear, connected, targets } from '../drivers/redis/targets.ts'
+import { temporaryFolder } from '../drivers/sqlite/folder.ts'
+
+/** How many sequences each test runs; HOLDFAST_TEST_RUNS multiplies by as much as is wanted. */
+const factor = Number(process.env['HOLDFAST_TEST_RUNS'] ?? 1)
+
+const file = temporaryFolder()
+
+for (const faults of [false, true]) {
+  const what = faults ? 'with lost answers and requests, ' : ''
+
+  describe(`a random sequence of operations ${what}is answered as the contract says [D45 C14 C15 C21 C22 K62 K67 K68]`, () => {
+    it('in memory', async () => {
+      const ran = await storeModel(fc, {
+        runs: 300 * factor,
+        faults,
+        make: ({ clock, namespace, wrap }) => ({
+          store: guard(wrap(memoryDriver({ namespace })), { clock, namespace }),
+        }),
+      })
+      assert.ok(ran.steps > 10 * ran.runs, 'the sequences are long enough to find something')
+    })
+
+    it('in SQLite, in a file that is closed and opened again', async () => {
+      await storeModel(fc, { runs: 10 * factor, faults, make: (world) => inFile(file(), world) })
+    })
+
+    it('in SQLite, in memory', async () => {
+      await storeModel(fc, {
+        runs: 100 * factor,
+        faults,
+        make: ({ clock, namespace, wrap }) => ({
+          store: guard(wrap(openSqliteDriver(':memory:', { namespace })), { clock, namespace }),
+        }),
+      })
+    })
+
+    for (const { name, urls, skip } of targets) {
+      it(`in Redis, ${name}`, { skip }, async () => {
+        const client = await connected(urls)
+        try {
+          await storeModel(fc, {
+            runs: 30 * factor,
+            faults,
+            make: ({ clock, namespace, wrap }) => ({
+              store: guard(wrap(redisDriver(client, { namespace })), { clock, namespace }),
+              dispose: () => clear(client, namespace),
+            }),
+          })
+        } finally {
+          client.destroy()
+        }
+      })
+    }
+  })
+}
+
+async function inFile(path: string, { clock, namespace, wrap }: ModelWorld) {
+  const open = () => guard(wrap(openSqliteDriver(path, { namespace })), { clock, namespace })
+  let store = open()
+  return {
+    store,
+    async reopen() {
+      await store.close()
+      store = open()
+      await store.open()
+      return store
+    },
+  }
+}
