@@ -1,0 +1,67 @@
+/**
+ * Redis and Valkey, a single server or a cluster, over a client that the user gives.
+ *
+ * Layout. Everything is spread over 4,096 buckets by a digest, each with a hash tag of its own,
+ * `{<namespace>:<bucket>}`, so that it lies in one slot. In a record's bucket: the record, `r:<collection>/<id>` (a
+ * HASH), the index of keys, `k` (a ZSET in byte order, for `scan`), and of expiries, `e` (a ZSET, for `sweep`). In the
+ * bucket of a label: its ids, `i:<collection>/<label>` (a ZSET in byte order), and the stamps of their promises,
+ * `p:<collection>/<label>` (a HASH). A whole collection is found by 65 labels of the driver's own, one for each first
+ * character of the ids. Nothing uses SCAN or KEYS.
+ *
+ * Expiry. A record is live iff `now < expiresAt`, by the `now` that comes with each call. The server's own expiry is
+ * set to `expiresAt` plus twice the margin, as a backstop: it removes the record only, and the sweep mends the indexes
+ * of its bucket. Sweep more often than the margin, so that it meets every record.
+ *
+ * Atomic. A record and the two indexes of its bucket change in one script, which also publishes the change. Not
+ * atomic: the record and its labels' ids, which may lie on another master; by the protocol in `redis/label-index.ts`
+ * `list` finds every record all the same. A create, and a replace that sets labels, take two round trips, everything
+ * else takes one.
+ *
+ * Full memory (`maxmemory` with `noeviction`). A write that needs more room than it frees is refused with
+ * `StoreFull`. Burying, touching, sweeping, whatever shrinks a record, and the collection `marks` always work. With
+ * another `maxmemory-policy` the server drops indexes as it pleases: listing, counting and scanning are not offered.
+ *
+ * Fail-over. Replication is asynchronous: a replica that takes over may lack the last acknowledged writes, a destroy
+ * among them, or a record's entry under its labels. `durable.failover` is therefore never true. Promises compare the
+ * clocks of two masters, so these may differ by half the option `promise`; more is refused at open.
+ *
+ * Needs Redis 6.2. Tested with Redis 7.0.15, a single server and a cluster of 3 masters and 3 replicas, through
+ * node-redis 6.3.
+ */
+
+import type { Driver } from '../store/contract.ts'
+import { guard } from '../store/guard.ts'
+import type { Store } from '../store/store.ts'
+import { type RedisClient, type RedisCluster, wireOf } from './redis/client.ts'
+import { RedisDriver, type RedisOptions } from './redis/driver.ts'
+import { ownWire } from './redis/own-client.ts'
+
+export type { RedisClient, RedisCluster, RedisNode, RedisSubscriber } from './redis/client.ts'
+export type { RedisOptions } from './redis/driver.ts'
+
+/**
+ * A store over Redis.
+ *
+ * @param client A connected client of node-redis, from `createClient()` or `createCluster()`. It stays yours: the
+ *   store never closes it. Give it an `error` listener, and let commands wait only briefly while the server is away:
+ *   `commandOptions: { timeout: 1000 }`.
+ */
+export function redisStore(client: RedisClient | RedisCluster, options: RedisOptions = {}): Store {
+  return guard(redisDriver(client, options), options)
+}
+
+/**
+ * A store over a client of its own, for `openStore`.
+ *
+ * @param url `redis://[user:password@]host[:6379][/db]`, `rediss://` with TLS; several hosts are a cluster's nodes.
+ * @param load Loads the package `redis`.
+ * @throws {StoreMisconfigured} when the URL can't be right.
+ */
+export function openRedisStore(url: string, load: () => Promise<unknown>, options: RedisOptions = {}): Store {
+  return guard(new RedisDriver(ownWire(url, load), options), options)
+}
+
+/** The driver without its guard, for those who build a store of their own. */
+export function redisDriver(client: RedisClient | RedisCluster, options: RedisOptions = {}): Driver {
+  return new RedisDriver(wireOf(client), options)
+}

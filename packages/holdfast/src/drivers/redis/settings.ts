@@ -1,0 +1,131 @@
+/** What the servers in front of us are and how they are set: asked at open, assumed never. */
+
+import type { Clock } from '../../clock.ts'
+import { ClockSkew, HoldfastError, StoreMisconfigured, StoreReadOnly } from '../../errors.ts'
+import type { Call, Capabilities, Opened } from '../../store/contract.ts'
+import type { Master, Wire } from './client.ts'
+import { text } from './layout.ts'
+
+/** What one server said about itself. */
+interface Settings {
+  readonly info: ReadonlyMap<string, string>
+  /** Its clock minus ours, in milliseconds. */
+  readonly skew: number
+  /** It calls fsync before it answers. */
+  readonly synced: boolean
+}
+
+/** The oldest version that is let in: older ones were not considered. */
+const oldest = [6, 2]
+/** The most keys in one call. */
+const mostKeys = 1_000
+
+/**
+ * Asks every master for its settings.
+ *
+ * @param drift How far the masters' clocks may be apart, in milliseconds.
+ * @throws {StoreMisconfigured} {StoreReadOnly} {ClockSkew}
+ */
+export async function settingsOf(wire: Wire, drift: number, clock: Clock, call: Call): Promise<Opened> {
+  const started = clock.elapsed()
+  const masters = await wire.masters()
+  const all = await Promise.all(masters.map((master) => ask(master, call.now - started, clock)))
+  for (const { info } of all) refuseUnfit(info, wire.cluster)
+  const skews = all.map(({ skew }) => skew)
+  const [least, most] = [Math.min(...skews), Math.max(...skews)]
+  if (most - least > drift) {
+    throw new ClockSkew(
+      `the clocks of the masters of this cluster differ by ${most - least} ms, and ${drift} ms are permitted: ` +
+        `set the clocks, or raise the option "promise"`,
+      most - least,
+    )
+  }
+  const skew = Math.abs(most) > Math.abs(least) ? most : least
+  return { capabilities: capabilitiesOf(all), skew, description: describe(wire, all) }
+}
+
+async function ask(master: Master, offset: number, clock: Clock): Promise<Settings> {
+  const info = parsed(String(await master.send(['INFO'])))
+  const sent = clock.elapsed()
+  const [seconds, microseconds] = ((await master.send(['TIME'])) as readonly unknown[]).map((part) =>
+    Number(text(part)),
+  )
+  const middle = offset + (sent + clock.elapsed()) / 2
+  const skew = Math.round((seconds ?? 0) * 1_000 + (microseconds ?? 0) / 1_000 - middle)
+  const synced = info.get('aof_enabled') === '1' && (await appendFsync(master)) === 'always'
+  // Adding 0 makes a rounded −0 plain.
+  return { info, skew: skew + 0, synced }
+}
+
+/** Many hosted servers forbid CONFIG. What can't be asked isn't promised. */
+async function appendFsync(master: Master): Promise<string> {
+  try {
+    const reply = await master.send(['CONFIG', 'GET', 'appendfsync'])
+    const parts = Array.isArray(reply)
+      ? reply
+      : reply instanceof Map
+        ? [...reply.values()]
+        : Object.values(reply ?? {})
+    return text(parts.at(-1))
+  } catch (error) {
+    if (error instanceof HoldfastError) return ''
+    throw error
+  }
+}
+
+function parsed(info: string): ReadonlyMap<string, string> {
+  return new Map(
+    info.split('\r\n').flatMap((line) => {
+      const colon = line.indexOf(':')
+      return colon > 0 ? [[line.slice(0, colon), line.slice(colon + 1)]] : []
+    }),
+  )
+}
+
+function refuseUnfit(info: ReadonlyMap<string, string>, cluster: boolean): void {
+  const version = info.get('redis_version') ?? '0'
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  if (major < (oldest[0] ?? 0) || (major === oldest[0] && minor < (oldest[1] ?? 0))) {
+    throw new StoreMisconfigured(`Redis ${version} is too old: ${oldest.join('.')} or later is needed`)
+  }
+  if ((info.get('redis_mode') === 'cluster') !== cluster) {
+    throw new StoreMisconfigured(
+      cluster
+        ? 'this server is not part of a cluster: give a client of a single server (createClient)'
+        : 'this server is part of a cluster: give a client of the cluster (createCluster), or a URL that names several nodes',
+    )
+  }
+  if (info.get('role') === 'slave')
+    throw new StoreReadOnly('this Redis server is a replica: it can only be read')
+}
+
+function capabilitiesOf(all: readonly Settings[]): Capabilities {
+  const keepsAll = all.every(
+    ({ info }) => info.get('maxmemory') === '0' || info.get('maxmemory_policy') === 'noeviction',
+  )
+  return {
+    // Replication is asynchronous: a replica that takes over may lack the last acknowledged writes.
+    durable: { process: true, machine: all.every(({ synced }) => synced), failover: false },
+    shared: true,
+    // A server that evicts takes whole indexes with it, and a listing would silently miss what they held.
+    listing: keepsAll ? 'complete' : 'none',
+    scanning: keepsAll,
+    counting: keepsAll,
+    atomicBatch: false,
+    atomicLabels: false,
+    nativeExpiry: true,
+    cheapTouch: true,
+    cached: false,
+    watch: true,
+    maxBatch: mostKeys,
+  }
+}
+
+function describe(wire: Wire, all: readonly Settings[]): string {
+  const info = all[0]?.info
+  const valkey = info?.get('valkey_version')
+  const product = valkey ? `Valkey ${valkey}` : `Redis ${info?.get('redis_version') ?? ''}`
+  return wire.cluster
+    ? `${product}, a cluster of ${all.length} masters`
+    : `${product}, port ${info?.get('tcp_port') ?? ''}`
+}
