@@ -1,0 +1,338 @@
+/**
+ * Records with an envelope: what sessions, tokens and offline sessions are made of. Finds them, creates them so that
+ * a revocation in flight takes them back, changes them so that nobody's change is lost, and buries them so that
+ * nothing brings them back.
+ */
+
+import { DeadlineExceeded, NotSupported, OutcomeUnknown, RecordCorrupt } from '../errors.ts'
+import type { Page } from '../store/contract.ts'
+import {
+  type Instant,
+  isLive,
+  type Key,
+  type Label,
+  never,
+  orderedLabels,
+  type StoredRecord,
+} from '../store/record.ts'
+import { versionNumber } from '../store/stamp.ts'
+import type { ListOptions, Rewrite, Store } from '../store/store.ts'
+import { jittered } from './backoff.ts'
+import { type Envelope, type Living, packed, type Tombstone, unpacked } from './envelope.ts'
+import { Marks } from './marks.ts'
+import { KeyedQueue } from './queue.ts'
+
+/** A record with what its value holds. */
+export interface Entry {
+  readonly record: StoredRecord
+  readonly envelope: Living
+}
+
+/** What there is under an id. */
+export type Found =
+  /** Alive. */
+  | { readonly state: 'live'; readonly entry: Entry }
+  /** About to be buried: refused everywhere, and whoever meets it finishes it. */
+  | { readonly state: 'closed'; readonly entry: Entry }
+  /** Destroyed or revoked. */
+  | { readonly state: 'dead'; readonly record: StoredRecord; readonly tombstone: Tombstone }
+  /** Nothing, or something that has expired. */
+  | { readonly state: 'absent' }
+  /** Something that is not ours or was tampered with: never valid. */
+  | { readonly state: 'corrupt'; readonly record: StoredRecord; readonly cause: RecordCorrupt }
+
+/** What a change decides on the state that it finds: to stop with an answer, or to write and then answer. */
+export type Decision<R> =
+  | { readonly stop: R }
+  | {
+      readonly write: Rewritten
+      readonly answer: (entry: Entry) => R
+    }
+
+/** How an entry is rewritten. */
+export interface Rewritten {
+  readonly envelope: Living
+  /** Missing: left alone. */
+  readonly labels?: readonly Label[]
+  readonly expiresAt: Instant
+  /** @default false */
+  readonly setsExpiry?: boolean
+}
+
+export interface RecordsOptions {
+  readonly collection: string
+  /** How long tombstones are kept, in milliseconds. */
+  readonly retention: number
+  /** What a tombstone can be listed by. */
+  readonly tombstoneLabels: (at: number) => readonly Label[]
+  /** How long a record can live, in milliseconds, or `never`. */
+  readonly longest: Instant
+  /** How old the process's copy of the marks may be, in milliseconds. */
+  readonly markBound: number
+  /** What more there is to do when a record was buried. */
+  readonly onBurial?: (id: string, was: Living) => Promise<void>
+}
+
+/** What became of a burial: whether the record was alive and this burial ended it. */
+export type Burial = 'buried' | 'absent'
+
+export class Records {
+  readonly store: Store
+  readonly collection: string
+  readonly marks: Marks
+  readonly #options: RecordsOptions
+  readonly #queue = new KeyedQueue<Entry>()
+
+  constructor(store: Store, options: RecordsOptions) {
+    this.store = store
+    this.collection = options.collection
+    this.#options = options
+    this.marks = new Marks(store, {
+      collection: options.collection,
+      longest: options.longest,
+      bound: options.markBound,
+    })
+  }
+
+  get now(): number {
+    return this.store.clock.now()
+  }
+
+  key(id: string): Key {
+    return { collection: this.collection, id }
+  }
+
+  /** What there is under an id. At hand without a promise where the store's answer is. */
+  find(id: string, options: { readonly strict?: boolean } = {}): Found | Promise<Found> {
+    const record = this.store.read(this.key(id), options)
+    return record instanceof Promise ? record.then((read) => this.opened(read)) : this.opened(record)
+  }
+
+  /** What a stored record is. @throws {KeyUnknown} when it is sealed under a key that we don't have. */
+  opened(record: StoredRecord | undefined): Found {
+    if (!record) return { state: 'absent' }
+    let envelope: Envelope
+    try {
+      envelope = unpacked(record, this.store.codec.decode(record.key, record.value))
+    } catch (cause) {
+      if (cause instanceof RecordCorrupt) return { state: 'corrupt', record, cause }
+      throw cause
+    }
+    if (envelope.state === 'dead') return { state: 'dead', record, tombstone: envelope }
+    // The absolute deadline holds even where someone moved the expiry beside it.
+    if (!isLive({ expiresAt: envelope.absolute }, this.now)) return { state: 'absent' }
+    return { state: envelope.state, entry: { record, envelope } }
+  }
+
+  /**
+   * What is left under an id, also where it has expired and isn't swept yet; `undefined` for what is dead, corrupt or
+   * not there. For those who end records, and for nobody else. Reads the truth.
+   */
+  async remains(id: string): Promise<Living | undefined> {
+    const record = await this.store.read(this.key(id), { strict: true, expired: true })
+    if (!record) return undefined
+    try {
+      const envelope = unpacked(record, this.store.codec.decode(record.key, record.value))
+      return envelope.state === 'dead' ? undefined : envelope
+    } catch (cause) {
+      if (cause instanceof RecordCorrupt) return undefined
+      throw cause
+    }
+  }
+
+  /** Creates a record; `undefined` when its id is taken. What must be checked afterwards is the caller's to check. */
+  async create(
+    id: string,
+    envelope: Living,
+    labels: readonly Label[],
+    expiresAt: Instant,
+  ): Promise<Entry | undefined> {
+    const key = this.key(id)
+    const value = this.store.codec.encode(key, packed(envelope))
+    const now = this.now
+    const written = await this.store.create({ key, value, labels, expiresAt, touchedAt: now })
+    if (written.status === 'unknown') {
+      throw new OutcomeUnknown(`creating ${this.collection}/${id} could not be settled: it may exist`)
+    }
+    if (written.status !== 'done') return undefined
+    const record = {
+      key,
+      version: written.version,
+      labels: orderedLabels(labels),
+      value,
+      expiresAt,
+      touchedAt: now,
+    }
+    return { record, envelope }
+  }
+
+  /**
+   * Changes one record: decides on the newest state that is known, writes at exactly its version, and decides anew
+   * on a fresh copy when somebody else was faster, until the deadline. Changes of one record queue in the process.
+   *
+   * @param decide Is told `uncertain` once an earlier decision may have been stored without our knowing.
+   * @param repeatable Whether deciding again is right when it can't be told if the write before happened.
+   * @throws {OutcomeUnknown} when that can't be told and the change is not repeatable.
+   * @throws {DeadlineExceeded} when others were faster until the deadline; nothing was changed.
+   */
+  async amend<R>(
+    id: string,
+    known: Entry | undefined,
+    decide: (found: Found, uncertain: boolean) => Decision<R> | Promise<Decision<R>>,
+    { repeatable }: { readonly repeatable: boolean },
+  ): Promise<R> {
+    return await this.#queue.run(id, async (place) => {
+      const start = this.#usable(newer(known, place.newest))
+      let found = start ?? (await this.find(id, { strict: true }))
+      const ends = this.store.clock.elapsed() + this.store.deadline
+      let uncertain = false
+      for (let attempt = 0; ; attempt++) {
+        const decision = await decide(found, uncertain)
+        if ('stop' in decision) return decision.stop
+        const written = await this.#rewritten(found, decision.write)
+        if (typeof written !== 'string') {
+          place.newest = written
+          return decision.answer(written)
+        }
+        if (written === 'unknown') {
+          if (!repeatable) throw this.#unknown(id)
+          uncertain = true
+        }
+        if (this.store.clock.elapsed() >= ends) throw this.#outrun(id)
+        await this.#pause(attempt)
+        found = await this.find(id, { strict: true })
+      }
+    })
+  }
+
+  /**
+   * Buries a record under a tombstone, also one that has expired and isn't swept yet: a write that was delayed at its
+   * last instant must not outlive an acknowledged destroy. What can't be decoded is buried as well.
+   */
+  async bury(id: string, why: string): Promise<Burial> {
+    return await this.#queue.run(id, async (place) => {
+      place.newest = undefined
+      const deadline = this.store.clock.elapsed() + this.store.deadline
+      let mayBeMine: Burial = 'absent'
+      for (let attempt = 0; ; attempt++) {
+        const record = await this.store.read(this.key(id), { strict: true, expired: true })
+        if (!record) return mayBeMine
+        const envelope = this.#readable(record)
+        if (envelope?.state === 'dead') return mayBeMine
+        const ends = Math.min(record.expiresAt, envelope?.absolute ?? never)
+        const burial: Burial = isLive({ expiresAt: ends }, this.now) ? 'buried' : 'absent'
+        const written = await this.store.replace(this.#buried(record, envelope, why))
+        if (written.status === 'done') {
+          if (envelope) await this.#options.onBurial?.(id, envelope)
+          return burial
+        }
+        if (written.status === 'unknown') mayBeMine = burial
+        if (this.store.clock.elapsed() >= deadline) throw this.#outrun(id)
+        await this.#pause(attempt)
+      }
+    })
+  }
+
+  /** Prolongs a record at the version that was read. Answers whether it is still there. */
+  async touch({ record }: Entry, expiresAt: Instant): Promise<boolean> {
+    const [outcome] = await this.store.touch([{ key: record.key, version: record.version, expiresAt }])
+    // Another version means that somebody wrote, and a write prolongs as well.
+    return outcome !== 'gone'
+  }
+
+  /** One page of records with all the labels. */
+  async list(labels: readonly Label[], options: Omit<ListOptions, 'labels'> = {}): Promise<Page> {
+    return await this.store.list(this.collection, { ...options, labels })
+  }
+
+  /** Refuses a store whose listings may miss records: a revocation by labels would be answered as done and isn't. */
+  async needCompleteListing(): Promise<void> {
+    const { capabilities, description } = await this.store.open()
+    if (capabilities.listing === 'complete') return
+    throw new NotSupported(
+      `${description} cannot list all records of a label, so revoking by labels would miss some`,
+      'listing',
+    )
+  }
+
+  async #rewritten(found: Found, write: Rewritten): Promise<Entry | 'outrun' | 'unknown'> {
+    if (found.state !== 'live' && found.state !== 'closed')
+      throw new TypeError('only what is alive can be rewritten')
+    const { record } = found.entry
+    const value = this.store.codec.encode(record.key, packed(write.envelope))
+    const touchedAt = Math.max(this.now, record.touchedAt)
+    const written = await this.store.replace({
+      key: record.key,
+      expected: record.version,
+      value,
+      touchedAt,
+      expiresAt: write.expiresAt,
+      setsExpiry: write.setsExpiry ?? false,
+      ...(write.labels ? { labels: write.labels } : {}),
+    })
+    if (written.status !== 'done') return written.status === 'unknown' ? 'unknown' : 'outrun'
+    const labels = write.labels ? orderedLabels(write.labels) : record.labels
+    const expiresAt = write.setsExpiry ? write.expiresAt : Math.max(record.expiresAt, write.expiresAt)
+    return {
+      record: { key: record.key, version: written.version, labels, value, expiresAt, touchedAt },
+      envelope: write.envelope,
+    }
+  }
+
+  #buried(record: StoredRecord, living: Living | undefined, why: string): Rewrite {
+    const now = this.now
+    const ends = Math.min(record.expiresAt, living?.absolute ?? never)
+    const user = living?.user
+    const tombstone: Tombstone = {
+      state: 'dead',
+      at: now,
+      why,
+      ends,
+      ...(user === undefined ? {} : { user }),
+    }
+    return {
+      key: record.key,
+      expected: record.version,
+      value: this.store.codec.encode(record.key, packed(tombstone)),
+      labels: this.#options.tombstoneLabels(now),
+      expiresAt: Math.min(now + this.#options.retention, Math.max(record.expiresAt, living?.latest ?? 0)),
+      setsExpiry: true,
+      expired: true,
+    }
+  }
+
+  /** The envelope, for those who bury: what can't be opened is no reason to leave the record alive. */
+  #readable(record: StoredRecord): Envelope | undefined {
+    try {
+      return unpacked(record, this.store.codec.decode(record.key, record.value))
+    } catch {
+      return undefined
+    }
+  }
+
+  /** A copy to begin with. One that has expired is a reason to look: a touch elsewhere may have prolonged it. */
+  #usable(entry: Entry | undefined): Found | undefined {
+    if (!entry) return undefined
+    const { record, envelope } = entry
+    const ends = Math.min(record.expiresAt, envelope.absolute)
+    return isLive({ expiresAt: ends }, this.now) ? { state: envelope.state, entry } : undefined
+  }
+
+  async #pause(attempt: number): Promise<void> {
+    const ms = jittered(attempt)
+    if (ms > 0) await this.store.clock.sleep(ms)
+  }
+
+  #unknown(id: string): OutcomeUnknown {
+    return new OutcomeUnknown(`the change of ${this.collection}/${id} may or may not have happened`)
+  }
+
+  #outrun(id: string): DeadlineExceeded {
+    return new DeadlineExceeded(`other changes of ${this.collection}/${id} were faster until the deadline`)
+  }
+}
+
+function newer(a: Entry | undefined, b: Entry | undefined): Entry | undefined {
+  if (!a || !b) return a ?? b
+  return versionNumber(a.record.version) > versionNumber(b.record.version) ? a : b
+}

@@ -1,0 +1,662 @@
+/**
+ * What sessions promise, as simply as it can be said, and the real ones beside it. Each step is done by both; then
+ * what the real ones say, what the store holds and what the model expects must be the same. After a step in which a
+ * fault came, the store must hold what was there before or what the step would have made of it, and nothing else.
+ */
+
+import assert from 'node:assert/strict'
+import { isDeepStrictEqual } from 'node:util'
+import { digestOf } from '../../packages/holdfast/src/credentials/digest.ts'
+import { assemble, mintId, mintSecret, parse } from '../../packages/holdfast/src/credentials/credential.ts'
+import { HoldfastError } from '../../packages/holdfast/src/errors.ts'
+import type { Living } from '../../packages/holdfast/src/records/envelope.ts'
+import type { Login, Session } from '../../packages/holdfast/src/sessions/session.ts'
+import { Sessions } from '../../packages/holdfast/src/sessions/sessions.ts'
+import type { Driver } from '../../packages/holdfast/src/store/contract.ts'
+import { FaultyWorld, type PlannedFault } from './faulty-world.ts'
+
+export const settings = {
+  idle: 100_000,
+  touchEvery: 0.1,
+  absolute: 400_000,
+  grace: 20_000,
+  graceCap: 150_000,
+} as const
+const touchAfter = 10_000
+const users = ['ada', 'bob'] as const
+const keys = ['a', 'b', 'n'] as const
+
+export const kinds = [
+  'start',
+  'load',
+  'set',
+  'delete',
+  'clear',
+  'save',
+  'update',
+  'rotate',
+  'cycle',
+  'begin',
+  'login',
+  'login at once',
+  'destroy',
+  'destroy by id',
+  'log out',
+  'revoke',
+  'revoke others',
+  'list',
+  'wait',
+  'wait until',
+  'sweep',
+  'deliver late',
+] as const
+
+/** One step: what, and which of the things that there are; numbers are taken modulo how many there are. */
+export interface Step {
+  readonly kind: (typeof kinds)[number]
+  readonly which: number
+  readonly how: number
+  readonly fault?: PlannedFault
+}
+
+/** A secret that a session has or had. */
+interface Secret {
+  /** Missing: made by a step whose answer was lost, so that no client has it. */
+  credential?: string
+  ends: number
+  opened: boolean
+}
+
+/** A session as the model has it. */
+interface Known {
+  readonly id: string
+  alive: boolean
+  user: string | undefined
+  data: Record<string, unknown>
+  expiresAt: number
+  touchedAt: number
+  absolute: number
+  /** The current one first. */
+  secrets: Secret[]
+  /** How many revocations there had been when its login began. */
+  begun: number
+}
+
+/** A session object that a request holds. */
+interface Held {
+  readonly session: Session
+  known: Known | undefined
+  credential: string | undefined
+  base: Record<string, unknown>
+  changes: Map<string, unknown>
+  cleared: boolean
+}
+
+const deleted = Symbol('deleted')
+type Outcome = 'done' | 'HOLDFAST_SESSION_GONE' | 'HOLDFAST_CONFLICTING_CHANGE' | 'HOLDFAST_REVOKED_MEANWHILE'
+
+export class SessionModel {
+  readonly world: FaultyWorld
+  readonly #processes: readonly Sessions[]
+  readonly #known: Known[] = []
+  readonly #held: Held[] = []
+  readonly #logins: { readonly login: Login; readonly begun: number }[] = []
+  readonly #revocations: { readonly user: string; readonly except?: string }[] = []
+
+  constructor(driver: Driver, namespace?: string) {
+    this.world = new FaultyWorld(driver, namespace)
+    this.#processes = [0, 1].map(() => new Sessions(this.world.store(), settings))
+  }
+
+  /** Does a step, and throws where the promise is broken. */
+  async take(step: Step): Promise<void> {
+    await this.#take(step)
+    for (const known of this.#known) await this.#compare(known)
+    for (const { session, base, changes, cleared } of this.#held) {
+      assert.deepEqual(session.data, applied(cleared ? {} : base, changes), 'what a request sees')
+    }
+  }
+
+  get #now(): number {
+    return this.world.clock.now()
+  }
+
+  async #take({ kind, which, how, fault }: Step): Promise<void> {
+    const sessions = this.#processes[how % 2]!
+    const held = pick(this.#held, which)
+    const name = keys[how % keys.length]!
+    switch (kind) {
+      case 'start':
+        return await this.#start(sessions, which, how, fault)
+      case 'load':
+        return await this.#load(sessions, which, how, fault)
+      case 'set':
+        held?.session.set(name, how as never)
+        held?.changes.set(name, how)
+        return
+      case 'delete': {
+        if (!held) return
+        const counts = held.session.has(name) || held.changes.has(name)
+        held.session.delete(name)
+        if (counts) held.changes.set(name, deleted)
+        return
+      }
+      case 'clear':
+        if (!held) return
+        held.session.clear()
+        held.cleared = true
+        held.changes.clear()
+        return
+      case 'save':
+        return await this.#change(
+          held,
+          fault,
+          (session) => session.save(),
+          (known, h) => this.#saved(known, h),
+          true,
+        )
+      case 'update':
+        if (held?.known) await this.#update(held, fault)
+        return
+      case 'rotate':
+        if (!held?.known) return
+        return await this.#change(
+          held,
+          fault,
+          (session) => session.rotate(),
+          (known, h) => this.#rotated(known, h),
+        )
+      case 'cycle':
+        if (!held?.known) return
+        return await this.#change(
+          held,
+          fault,
+          (session) => session.cycleKey(),
+          (known, h) => this.#cycled(known, h),
+        )
+      case 'begin': {
+        const login = await sessions.begin({ user: users[which % 2]! })
+        this.#logins.push({ login, begun: this.#revocations.length })
+        return
+      }
+      case 'login': {
+        const begun = pick(this.#logins, how)
+        if (held?.known && begun) await this.#login(held, begun.login.user, begun.begun, fault, begun.login)
+        return
+      }
+      case 'login at once':
+        if (held?.known) await this.#login(held, users[how % 2]!, this.#revocations.length, fault)
+        return
+      case 'destroy':
+        return await this.#destroy(held, fault)
+      case 'destroy by id':
+        return await this.#end(pick(this.#known, which), fault, (known) => sessions.destroy(known.id))
+      case 'log out':
+        return await this.#logOut(sessions, which, how, fault)
+      case 'revoke':
+        return await this.#revoke(sessions, users[which % 2]!, undefined, fault)
+      case 'revoke others':
+        return await this.#revoke(sessions, users[which % 2]!, pick(this.#known, how)?.id, fault)
+      case 'list':
+        return await this.#list(sessions, users[which % 2]!)
+      case 'wait':
+        this.world.clock.advance([1, 5_000, 9_999, 10_000, 20_000, 60_000, 110_000][which % 7]!)
+        return
+      case 'wait until': {
+        const boundary = pick(this.#known, which)?.expiresAt ?? this.#now
+        this.world.clock.advance(Math.max(0, boundary - (how % 2) - this.#now))
+        return
+      }
+      case 'sweep':
+        await this.world.truth.sweep()
+        return
+      case 'deliver late':
+        await this.world.driver.deliverLate()
+    }
+  }
+
+  // ── steps ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async #start(
+    sessions: Sessions,
+    which: number,
+    how: number,
+    fault: PlannedFault | undefined,
+  ): Promise<void> {
+    const user = [undefined, ...users][which % 3]
+    const data = how % 2 === 0 ? {} : { a: how }
+    const session = await this.#tried(fault, () =>
+      sessions.start({ data, ...(user === undefined ? {} : { user }) }),
+    )
+    // What nobody was told of may be there or not; nobody has its secret.
+    if (typeof session === 'string') return
+    assert.ok(session.id && session.credential && session.expiresAt)
+    const absolute = this.#now + settings.absolute
+    const known: Known = {
+      id: session.id,
+      alive: true,
+      user,
+      data,
+      absolute,
+      touchedAt: this.#now,
+      expiresAt: this.#expiry(absolute),
+      secrets: [{ credential: session.credential, ends: Infinity, opened: true }],
+      begun: this.#revocations.length,
+    }
+    this.#known.push(known)
+    this.#hold(session, known)
+  }
+
+  async #load(
+    sessions: Sessions,
+    which: number,
+    how: number,
+    fault: PlannedFault | undefined,
+  ): Promise<void> {
+    const { known, secret, credential } = this.#credential(which, how)
+    const opens = known !== undefined && secret !== undefined && this.#opens(known, secret)
+    const session = await this.#tried(fault, () => sessions.load(credential))
+    if (opens) {
+      const before = structuredClone({ ...known })
+      if (secret === known.secrets[0] && known.secrets.some(({ opened }) => !opened)) this.#open(known)
+      else if (this.#now - known.touchedAt >= touchAfter) this.#touch(known)
+      if (this.world.struck) await this.#adopt(known, before)
+    }
+    if (typeof session === 'string') return
+    assert.equal(session.isNew, !opens, opens ? 'a live session was lost' : 'it must not open')
+    if (!opens) {
+      this.#hold(session, undefined)
+      return
+    }
+    assert.equal(session.id, known.id, 'a credential opens its own session only')
+    assert.equal(session.user, known.user)
+    known.secrets[0]!.credential ??= session.credential!
+    assert.equal(session.credential, known.secrets[0]!.credential)
+    this.#hold(session, known)
+  }
+
+  /** Does what stores the changes of an object, and what the model makes of it. */
+  async #change(
+    held: Held | undefined,
+    fault: PlannedFault | undefined,
+    real: (session: Session) => Promise<unknown>,
+    model: (known: Known, held: Held) => void,
+    isSave = false,
+  ): Promise<void> {
+    if (!held) return
+    if (!held.known) return await this.#create(held, fault)
+    const { known } = held
+    const expected = isSave && held.changes.size === 0 && !held.cleared ? 'done' : this.#expected(held)
+    const before = clone(known)
+    const outcome = await this.#tried(fault, () => real(held.session))
+    if (expected === 'done') model(known, held)
+    if (typeof outcome !== 'string') {
+      assert.equal('done', expected, 'it was told that it is stored')
+      this.#stored(held)
+      return
+    }
+    if (!this.world.struck) assert.equal(outcome, expected)
+    await this.#adopt(known, before)
+  }
+
+  async #create(held: Held, fault: PlannedFault | undefined): Promise<void> {
+    const data = applied({}, held.changes)
+    if (Object.keys(data).length === 0) {
+      await held.session.save()
+      assert.equal(held.session.isNew, true)
+      held.changes.clear()
+      held.cleared = false
+      return
+    }
+    const outcome = await this.#tried(fault, () => held.session.save())
+    if (typeof outcome === 'string') return
+    const absolute = this.#now + settings.absolute
+    held.known = {
+      id: held.session.id!,
+      alive: true,
+      user: undefined,
+      data,
+      absolute,
+      touchedAt: this.#now,
+      expiresAt: this.#expiry(absolute),
+      begun: this.#revocations.length,
+      secrets: [{ credential: held.session.credential!, ends: Infinity, opened: true }],
+    }
+    this.#known.push(held.known)
+    this.#stored(held)
+  }
+
+  async #update(held: Held, fault: PlannedFault | undefined): Promise<void> {
+    // First the unsaved changes, as a step of its own: what fails there fails the update.
+    const clean = held.changes.size === 0 && !held.cleared
+    if (!clean)
+      await this.#change(
+        held,
+        undefined,
+        (session) => session.save(),
+        (known, h) => this.#saved(known, h),
+        true,
+      )
+    if (held.changes.size > 0 || held.cleared) return
+    const count = (data: Record<string, unknown>): number =>
+      (data['n'] = Number(data['n'] ?? 0) + 1) as number
+    await this.#change(
+      held,
+      fault,
+      (session) => session.update((data) => count(data)),
+      (known) => {
+        known.data = { ...known.data }
+        count(known.data)
+        this.#used(known)
+      },
+    )
+  }
+
+  async #login(
+    held: Held,
+    user: string,
+    begun: number,
+    fault: PlannedFault | undefined,
+    login?: Login,
+  ): Promise<void> {
+    const known = held.known!
+    let expected: Outcome = this.#expected(held)
+    const tooOld = login !== undefined && this.#now - login.at > 3_600_000
+    const late = expected === 'done' && this.#isStruck({ ...known, user, begun })
+    const before = clone(known)
+    const outcome = await this.#tried(fault, () => held.session.login(login ?? user))
+    if (tooOld) expected = 'HOLDFAST_REVOKED_MEANWHILE'
+    else if (expected === 'done') {
+      this.#saved(known, held)
+      this.#newSecret(known, held.session.credential)
+      for (const each of known.secrets.slice(1)) each.ends = Math.min(each.ends, this.#now)
+      Object.assign(known, { user, begun, absolute: this.#now + settings.absolute })
+      this.#used(known)
+      if (late) known.alive = false
+      if (late) expected = 'HOLDFAST_REVOKED_MEANWHILE'
+    }
+    if (typeof outcome !== 'string') {
+      assert.equal('done', expected)
+      this.#stored(held)
+      return
+    }
+    if (!this.world.struck) assert.equal(outcome, expected)
+    if (held.session.isNew) this.#forgotten(held)
+    await this.#adopt(known, before)
+  }
+
+  async #destroy(held: Held | undefined, fault: PlannedFault | undefined): Promise<void> {
+    if (!held) return
+    const { known } = held
+    const outcome = await this.#tried(fault, () => held.session.destroy())
+    if (typeof outcome === 'string') {
+      if (known) await this.#adoptEnd(known)
+      return
+    }
+    if (known) known.alive = false
+    this.#forgotten(held)
+  }
+
+  async #end(
+    known: Known | undefined,
+    fault: PlannedFault | undefined,
+    real: (known: Known) => Promise<boolean>,
+  ): Promise<void> {
+    if (!known) return
+    const alive = known.alive && this.#now < known.expiresAt
+    const outcome = await this.#tried(fault, () => real(known))
+    if (typeof outcome === 'string') return await this.#adoptEnd(known)
+    if (!this.world.struck) assert.equal(outcome, alive)
+    known.alive = false
+  }
+
+  async #logOut(
+    sessions: Sessions,
+    which: number,
+    how: number,
+    fault: PlannedFault | undefined,
+  ): Promise<void> {
+    const { known, secret, credential } = this.#credential(which, how)
+    const mayEnd = known !== undefined && secret !== undefined && known.secrets.indexOf(secret) <= 8
+    if (mayEnd) return await this.#end(known, fault, () => sessions.logout(credential))
+    const outcome = await this.#tried(fault, () => sessions.logout(credential))
+    if (typeof outcome !== 'string') assert.equal(outcome, false)
+  }
+
+  async #revoke(
+    sessions: Sessions,
+    user: string,
+    except: string | undefined,
+    fault: PlannedFault | undefined,
+  ): Promise<void> {
+    const filter = { user, ...(except === undefined ? {} : { except }) }
+    const living = this.#known.filter(
+      (each) => each.user === user && each.id !== except && this.#isAlive(each),
+    )
+    const count = await this.#tried(fault, () => sessions.revoke(filter))
+    // Whoever is told that it failed does it again.
+    if (typeof count === 'string') await sessions.revoke(filter)
+    else if (!this.world.struck)
+      assert.ok(count >= living.length, 'those that nobody was told of may be there as well')
+    this.#revocations.push(filter)
+    for (const each of this.#known) if (this.#isStruck(each)) each.alive = false
+  }
+
+  async #list(sessions: Sessions, user: string): Promise<void> {
+    const { sessions: listed } = await sessions.list({ user, limit: 1_000 })
+    const ids = new Set(listed.map(({ id }) => id))
+    for (const each of this.#known) {
+      assert.equal(ids.has(each.id), each.user === user && this.#isAlive(each), 'the list')
+    }
+  }
+
+  // ── what the model makes of it ────────────────────────────────────────────────────────────────────────────
+
+  #saved(known: Known, held: Held): void {
+    if (held.changes.size === 0 && !held.cleared) return
+    known.data = applied(held.cleared ? {} : known.data, held.changes)
+    this.#used(known)
+  }
+
+  #rotated(known: Known, held: Held): void {
+    this.#saved(known, held)
+    // Somebody else rotated since: their secret is taken over.
+    if (held.credential !== undefined && known.secrets[0]!.credential !== held.credential) {
+      known.secrets[0]!.credential ??= held.session.credential!
+      return
+    }
+    this.#newSecret(known, held.session.credential)
+    Object.assign(known.secrets[1]!, { ends: this.#now + settings.graceCap, opened: false })
+    this.#used(known)
+  }
+
+  #cycled(known: Known, held: Held): void {
+    this.#saved(known, held)
+    this.#newSecret(known, held.session.credential)
+    for (const each of known.secrets.slice(1))
+      Object.assign(each, { ends: Math.min(each.ends, this.#now), opened: true })
+    this.#used(known)
+  }
+
+  #newSecret(known: Known, credential: string | undefined): void {
+    const isNew = known.secrets.every((each) => each.credential !== credential)
+    known.secrets.unshift({
+      ...(isNew && credential !== undefined ? { credential } : {}),
+      ends: Infinity,
+      opened: true,
+    })
+  }
+
+  #open(known: Known): void {
+    for (const each of known.secrets.slice(1)) {
+      if (each.opened) continue
+      Object.assign(each, { opened: true, ends: Math.min(each.ends, this.#now + settings.grace) })
+    }
+    this.#used(known)
+  }
+
+  #used(known: Known): void {
+    known.touchedAt = Math.max(known.touchedAt, this.#now)
+    known.expiresAt = Math.max(known.expiresAt, this.#expiry(known.absolute))
+  }
+
+  #touch(known: Known): void {
+    this.#used(known)
+  }
+
+  #expiry(absolute: number): number {
+    return Math.min(this.#now + settings.idle + touchAfter, absolute)
+  }
+
+  #isAlive(known: Known): boolean {
+    return known.alive && this.#now < known.expiresAt && this.#now < known.absolute
+  }
+
+  #isStruck({ id, user, begun }: Pick<Known, 'id' | 'user' | 'begun'>): boolean {
+    return this.#revocations.slice(begun).some((each) => each.user === user && each.except !== id)
+  }
+
+  #opens(known: Known, secret: Secret): boolean {
+    const age = known.secrets.indexOf(secret)
+    return this.#isAlive(known) && age >= 0 && age <= 8 && this.#now < secret.ends
+  }
+
+  /** What storing the changes of an object must come to. */
+  #expected({ known, credential, base, changes, cleared }: Held): Outcome {
+    const secret = known?.secrets.find((each) => each.credential === credential)
+    if (!known || !secret || !this.#opens(known, secret)) return 'HOLDFAST_SESSION_GONE'
+    for (const [name, mine] of cleared ? [] : changes) {
+      const [theirs, before] = [known.data[name], base[name]]
+      const wanted = mine === deleted ? undefined : mine
+      if (!isDeepStrictEqual(theirs, before) && !isDeepStrictEqual(theirs, wanted))
+        return 'HOLDFAST_CONFLICTING_CHANGE'
+    }
+    return 'done'
+  }
+
+  #hold(session: Session, known: Known | undefined): void {
+    const base = known ? { ...known.data } : {}
+    const held = { session, known, credential: session.credential, base, changes: new Map(), cleared: false }
+    this.#held.push(held)
+    if (this.#held.length > 6) this.#held.shift()
+  }
+
+  #stored(held: Held): void {
+    Object.assign(held, { base: { ...held.known!.data }, changes: new Map(), cleared: false })
+    held.credential = held.session.credential
+  }
+
+  #forgotten(held: Held): void {
+    Object.assign(held, {
+      known: undefined,
+      credential: undefined,
+      base: {},
+      changes: new Map(),
+      cleared: false,
+    })
+  }
+
+  // ── the real ones ─────────────────────────────────────────────────────────────────────────────────────────
+
+  /** What came of it, or the code of its error. */
+  async #tried<T>(fault: PlannedFault | undefined, work: () => Promise<T>): Promise<T | string> {
+    try {
+      return await this.world.under(fault, work)
+    } catch (error) {
+      if (error instanceof HoldfastError) return error.code
+      throw error
+    }
+  }
+
+  #credential(which: number, how: number): { known?: Known; secret?: Secret; credential: string } {
+    const known = pick(this.#known, which)
+    if (!known || how % 7 === 6) return { credential: garbage(known) }
+    const told = known.secrets.filter(({ credential }) => credential !== undefined)
+    const secret = pick(told, how % 3)
+    return secret ? { known, secret, credential: secret.credential! } : { credential: garbage(known) }
+  }
+
+  async #living(id: string): Promise<{ envelope: Living; expiresAt: number; touchedAt: number } | undefined> {
+    const key = { collection: 'sessions', id }
+    const record = await this.world.truth.read(key, { expired: true })
+    if (!record) return undefined
+    const envelope = this.world.truth.codec.decode(key, record.value) as Living | { readonly state: 'dead' }
+    return envelope.state === 'dead'
+      ? undefined
+      : { envelope, expiresAt: record.expiresAt, touchedAt: record.touchedAt }
+  }
+
+  /** The store holds what the model has. */
+  async #compare(known: Known): Promise<void> {
+    const real = await this.#living(known.id)
+    const alive = real !== undefined && this.#now < Math.min(real.expiresAt, real.envelope.absolute)
+    assert.equal(alive, this.#isAlive(known), alive ? 'it came back, or lives too long' : 'it was lost')
+    if (!alive) {
+      known.alive = false
+      return
+    }
+    const { data, user, absolute } = real.envelope
+    const held = { data, user, absolute, expiresAt: real.expiresAt, touchedAt: real.touchedAt }
+    const { data: d, user: u, absolute: a, expiresAt: e, touchedAt: t } = known
+    assert.deepEqual(held, { data: d, user: u, absolute: a, expiresAt: e, touchedAt: t })
+  }
+
+  /** After a fault: the store holds what was before, or what the step made of it. The model goes on from there. */
+  async #adopt(known: Known, before: Known): Promise<void> {
+    const real = await this.#living(known.id)
+    if (!real) return await this.#adoptEnd(known)
+    const { digest, data } = real.envelope
+    const current = before.secrets[0]!.credential
+    const rotated =
+      current === undefined
+        ? known.secrets.length > before.secrets.length
+        : digest !== digestOf(secretOf(current))
+    const happened = rotated || !isDeepStrictEqual(data, before.data) || real.touchedAt !== before.touchedAt
+    const changed = !isDeepStrictEqual(known, before)
+    if (changed && !happened) Object.assign(known, before)
+    // The client was not told the new secret, unless the object was.
+    const made = known.secrets[0]!
+    if (
+      happened &&
+      rotated &&
+      made.credential !== undefined &&
+      digestOf(secretOf(made.credential)) !== digest
+    ) {
+      delete made.credential
+    }
+    if (happened && known.touchedAt !== real.touchedAt) this.#used(known)
+  }
+
+  async #adoptEnd(known: Known): Promise<void> {
+    if (!(await this.#living(known.id))) known.alive = false
+  }
+}
+
+function pick<T>(all: readonly T[], which: number): T | undefined {
+  return all.length === 0 ? undefined : all[which % all.length]
+}
+
+function applied(
+  data: Record<string, unknown>,
+  changes: ReadonlyMap<string, unknown>,
+): Record<string, unknown> {
+  const next = { ...data }
+  for (const [name, value] of changes) {
+    if (value === deleted) delete next[name]
+    else next[name] = value
+  }
+  return next
+}
+
+function clone(known: Known): Known {
+  return structuredClone(known)
+}
+
+function secretOf(credential: string): string {
+  return parse('hfs_', credential)?.secret ?? ''
+}
+
+/** A credential that was never given out: of an id that there is, if there is one. */
+function garbage(known: Known | undefined): string {
+  return assemble('hfs_', { id: known?.id ?? mintId(), secret: mintSecret() })
+}
