@@ -1,0 +1,116 @@
+/** The revocation list, for those who check tokens without asking. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import type { Revocation } from '../../packages/holdfast/src/tokens/revocations.ts'
+import { day, hour, Stage } from './stage.ts'
+
+/** All pages. */
+async function all(
+  { tokens }: Stage,
+  options: { readonly since?: number; readonly limit?: number } = {},
+): Promise<readonly Revocation[]> {
+  const found: Revocation[] = []
+  let after: string | undefined
+  do {
+    const page = await tokens.revocations({ ...options, ...(after === undefined ? {} : { after }) })
+    found.push(...page.revocations)
+    after = page.next
+  } while (after !== undefined)
+  return found
+}
+
+describe('the revocation list', () => {
+  it('has what was revoked, with its own expiry, and nothing else [K20 K39 K57]', async () => {
+    const stage = new Stage()
+    const { clock, tokens } = stage
+    assert.deepEqual(await all(stage), [])
+    const { token } = await tokens.issue({
+      user: 'ada',
+      expiresIn: '2h',
+      name: 'laptop',
+      labels: ['tenant:t1'],
+    })
+    await tokens.issue({ user: 'ada' })
+    clock.advance(1_000)
+    const revokedAt = clock.now()
+    await tokens.revoke(token.id)
+    const [entry, ...others] = await all(stage)
+    assert.deepEqual(others, [])
+    assert.deepEqual(entry, {
+      id: token.id,
+      user: 'ada',
+      revokedAt,
+      expiresAt: token.expiresAt,
+      why: 'revoked',
+    })
+    const record = (await stage.records()).find(({ key }) => key.id === token.id)
+    assert.deepEqual(record?.labels, [
+      `revoked:${new Date(revokedAt).toISOString().slice(0, 13)}`,
+      'state:revoked',
+    ])
+    assert.ok((record?.value.length ?? 999) < 250)
+  })
+
+  it('leaves out what would have expired by now, without waiting for a write [K41 K44]', async () => {
+    const stage = new Stage()
+    const short = await stage.tokens.issue({ user: 'ada', expiresIn: '1h' })
+    const long = await stage.tokens.issue({ user: 'ada', expiresIn: '3h' })
+    const over = await stage.tokens.issue({ user: 'ada', expiresIn: '1m' })
+    stage.clock.advance(60_000)
+    assert.equal(await stage.tokens.revoke(over.token.id), false)
+    await stage.tokens.revokeAll({ user: 'ada' })
+    const ids = async (): Promise<readonly string[]> => (await all(stage)).map(({ id }) => id).toSorted()
+    assert.deepEqual(await ids(), [short.token.id, long.token.id].toSorted())
+    stage.clock.advance(hour - 60_000 - 1)
+    assert.equal((await ids()).length, 2)
+    stage.clock.advance(1)
+    assert.deepEqual(await ids(), [long.token.id])
+    stage.clock.advance(2 * hour)
+    assert.deepEqual(await ids(), [])
+  })
+
+  it('keeps what never expires for the retention', async () => {
+    const stage = new Stage({ retention: '90d' })
+    const { token } = await stage.tokens.issue({ user: 'ada', expiresIn: 'never' })
+    await stage.tokens.revoke(token.id)
+    stage.clock.advance(90 * day - 1)
+    assert.equal((await all(stage)).length, 1)
+    assert.equal((await all(stage, { since: 0 })).length, 1)
+    stage.clock.advance(1)
+    assert.deepEqual(await all(stage), [])
+    stage.clock.advance(hour)
+    assert.equal((await stage.store.sweep()).removed.length, 1)
+    assert.equal(await stage.tokens.get(token.id), undefined)
+  })
+
+  it('since a point: everything after it, and little from before', async () => {
+    const stage = new Stage()
+    const revoked: { readonly id: string; readonly at: number }[] = []
+    for (let i = 0; i < 30; i++) {
+      const { token } = await stage.tokens.issue({ user: 'ada', expiresIn: '60d' })
+      await stage.tokens.revoke(token.id)
+      revoked.push({ id: token.id, at: stage.clock.now() })
+      stage.clock.advance(7 * hour + 1_234)
+    }
+    for (const since of [0, revoked[3]!.at, revoked[17]!.at, revoked[17]!.at + 1, stage.clock.now()]) {
+      const found = await all(stage, { since, limit: 2 })
+      const ids = found.map(({ id }) => id)
+      assert.equal(new Set(ids).size, ids.length, 'each once')
+      const wanted = revoked.filter(({ at }) => at >= since)
+      for (const { id } of wanted) assert.ok(ids.includes(id))
+      for (const { revokedAt } of found) assert.ok(revokedAt >= since - hour)
+    }
+    assert.equal((await all(stage, { limit: 4 })).length, 30)
+  })
+
+  it('refuses what is no point in time and no cursor', async () => {
+    const { tokens } = new Stage()
+    for (const since of [Number.NaN, 1.5, Infinity]) {
+      await assert.rejects(tokens.revocations({ since }), { code: 'HOLDFAST_INVALID_OPTION' })
+    }
+    await assert.rejects(tokens.revocations({ since: 1, after: 'rubbish' }), {
+      code: 'HOLDFAST_INVALID_CURSOR',
+    })
+  })
+})
