@@ -1,0 +1,94 @@
+/** `holdfast store`: what the store is and can do, and removing the expired. */
+
+import cliProgress from 'cli-progress'
+import type { Command } from 'commander'
+import { type Store, sweepAll } from 'holdfast'
+import { addSettings, storeCommandSettings, withStore } from './command.ts'
+import { json, pairs, type Terminal } from './terminal.ts'
+import { examples } from './tokens.ts'
+
+/** What is counted for `info`. More than this many is shown as such. */
+const counted = ['sessions', 'tokens'] as const
+const countAtMost = 100_000
+
+/** Adds the commands. */
+export function addStoreCommands(program: Command, terminal: Terminal): void {
+  const store = program.command('store').description('look at the store, and remove what has expired')
+  addInfo(store, terminal)
+  addSweep(store, terminal)
+}
+
+function addInfo(parent: Command, terminal: Terminal): void {
+  const command = parent
+    .command('info')
+    .description('what the store is, what it can do, and how much is in it')
+    .option('--json', 'print JSON')
+    .action(async (flags: { readonly json?: boolean }) => {
+      const info = await withStore({ ...flags }, terminal, ({ store }) => infoOf(store))
+      const { capabilities, live, ...rest } = info
+      terminal.output.write(
+        flags.json ? json(info) : pairs({ ...rest, ...flat(live, 'live '), ...flat(capabilities) }),
+      )
+    })
+  examples(addSettings(command, storeCommandSettings), [
+    ['holdfast store info --store redis://localhost', 'what a server promises with its present settings'],
+  ])
+}
+
+function addSweep(parent: Command, terminal: Terminal): void {
+  const command = parent
+    .command('sweep')
+    .description('remove what has expired; the service does so by itself, several may do so at once')
+    .option('--json', 'print JSON')
+    .action(async (flags: { readonly json?: boolean }) => {
+      const progress = flags.json || !terminal.errors.isTTY ? undefined : progressBar(terminal)
+      const removed = await withStore({ ...flags }, terminal, ({ store }) =>
+        sweepAll(store, { onProgress: (soFar) => progress?.update(soFar) }),
+      ).finally(() => progress?.stop())
+      terminal.output.write(flags.json ? json({ removed }) : `${removed} removed\n`)
+    })
+  examples(addSettings(command, storeCommandSettings), [
+    ['holdfast store sweep --store sqlite:holdfast.db', 'from cron, where no service runs'],
+  ])
+}
+
+async function infoOf(store: Store) {
+  const { capabilities, description, skew } = await store.open()
+  const live: Record<string, number | string> = {}
+  if (capabilities.counting) {
+    for (const collection of counted) {
+      const number = await store.count(collection, { atMost: countAtMost })
+      live[collection] = number < countAtMost ? number : `${countAtMost} or more`
+    }
+  }
+  return {
+    store: description,
+    namespace: store.namespace,
+    ...(skew === undefined ? {} : { skewMs: skew }),
+    live,
+    capabilities,
+  }
+}
+
+/** Capabilities one a line: `durable.process`. */
+function flat(values: object, prefix = ''): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(values).flatMap(([name, value]: [string, unknown]) =>
+      typeof value === 'object' && value !== null
+        ? Object.entries(flat(value, `${prefix}${name}.`))
+        : [[`${prefix}${name}`, value]],
+    ),
+  )
+}
+
+/** How many there are to remove is not known before they are removed, so it counts up. */
+function progressBar(terminal: Terminal): cliProgress.SingleBar {
+  const bar = new cliProgress.SingleBar({
+    format: 'removed {value} records in {duration_formatted}',
+    stream: terminal.errors,
+    clearOnComplete: true,
+    hideCursor: true,
+  })
+  bar.start(Number.MAX_SAFE_INTEGER, 0)
+  return bar
+}

@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFile, symlink, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { describe, it, type TestContext } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { folderFor } from './running.ts'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const readme = await readFile(join(root, 'README.md'), 'utf8')
+
+/** The fenced blocks of a language, in order. */
+function blocks(language: string): string[] {
+  return [...readme.matchAll(/```(\w+)\n([\s\S]*?)```/g)].flatMap(([, kind, text]) =>
+    kind === language ? [text!] : [],
+  )
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** Runs `npm start` as the README says; the answer kills it, whatever it started. */
+async function npmStart(t: TestContext, folder: string, port: number): Promise<() => Promise<void>> {
+  const child = spawn('npm', ['start'], {
+    cwd: root,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'ignore'],
+    env: {
+      ...process.env,
+      HOLDFAST_PORT: String(port),
+      HOLDFAST_STORE: `sqlite://${join(folder, 'holdfast.db')}`,
+      HOLDFAST_STATE_FOLDER: join(folder, '.holdfast'),
+    },
+  })
+  let ended = false
+  child.on('close', () => (ended = true))
+  const kill = async () => {
+    if (ended) return
+    process.kill(-child.pid!, 'SIGKILL')
+    await once(child, 'close')
+  }
+  t.after(kill)
+  let out = ''
+  for await (const text of child.stdout.setEncoding('utf8')) {
+    out += String(text)
+    if (out.includes(` on http://127.0.0.1:${port},`)) return kill
+  }
+  assert.fail(`npm start ended: ${out}`)
+}
+
+async function shell(script: string, folder: string): Promise<string> {
+  const { stdout } = await promisify(execFile)('sh', ['-eu', '-c', script], { cwd: folder })
+  return stdout
+}
+
+describe('the README', () => {
+  it('has shell lines that work as printed, over a kill -9 and a restart', async (t) => {
+    const folder = await folderFor(t)
+    const port = await freePort()
+    const [first, second, ...more] = blocks('sh').map((block) =>
+      block.replace('127.0.0.1:7070', `127.0.0.1:${port}`),
+    )
+    assert.ok(first && second && more.length === 0)
+    const kill = await npmStart(t, folder, port)
+    const before = await shell(`${first}\necho; echo "TOKEN=$TOKEN"`, folder)
+    assert.match(
+      before,
+      /^\{"active":true,"scope":"read","username":"ada",[^}]*\}\{\}\{"active":false\}\nTOKEN=hft_/,
+    )
+    await kill()
+    await npmStart(t, folder, port)
+    const [, variables] = /^([\s\S]*?)# Issue/.exec(first) ?? []
+    const [, token] = /TOKEN=(\S+)/.exec(before) ?? []
+    assert.equal(await shell(`${variables!}\nTOKEN=${token!}\n${second}`, folder), '{"active":false}')
+  })
+
+  it('has library lines that work as printed', async (t) => {
+    const folder = await folderFor(t)
+    const [block, ...more] = blocks('js')
+    assert.ok(block && more.length === 0)
+    await writeFile(join(folder, 'app.mjs'), block)
+    await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
+    const line = ['--conditions=holdfast-source', '--no-warnings', 'app.mjs']
+    const { stdout } = await promisify(execFile)(process.execPath, line, { cwd: folder })
+    const promised = [...block.matchAll(/console\.log\(.*\) \/\/ (.*)/g)].map(([, said]) => said)
+    assert.deepEqual(stdout.trim().split('\n'), promised)
+    assert.ok(promised.length > 0)
+  })
+
+  it('names the two commands that package.json has', async () => {
+    const { scripts } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { scripts: object }
+    assert.ok('start' in scripts && 'test' in scripts)
+    assert.ok(readme.includes('`npm ci && npm start`') && readme.includes('`npm ci && npm test`'))
+  })
+})
