@@ -57,7 +57,10 @@ export default defineConfig(
   {
     // A `describe` block is as long as the list of its tests, and a conformance suite is one such block.
     files: ['test/**', 'packages/holdfast/src/testing/**'],
-    rules: { 'max-lines-per-function': 'off' },
+    rules: {
+      'max-lines': ['error', { max: 600, skipBlankLines: true, skipComments: true }],
+      'max-lines-per-function': 'off',
+    },
   },
   {
     // It has to tell the users of an old Node.js what is wrong, so that Node.js 14 must be able to read it.

@@ -1,6 +1,6 @@
 /** A store for the models: several processes, a clock that is moved, one fault at most in each step. */
 
-import type { Driver } from '../../packages/holdfast/src/store/contract.ts'
+import type { Capabilities, Driver } from '../../packages/holdfast/src/store/contract.ts'
 import { guard } from '../../packages/holdfast/src/store/guard.ts'
 import type { Store } from '../../packages/holdfast/src/store/store.ts'
 import { type FakeClock, fakeClock } from '../../packages/holdfast/src/testing/clock.ts'
@@ -13,22 +13,28 @@ export interface PlannedFault {
   readonly fault: Extract<Fault, 'loseAnswer' | 'loseRequest' | 'late' | 'fail'>
 }
 
+export interface WorldOptions {
+  readonly namespace?: string
+  /** What the processes take the store for. */
+  readonly declare?: Partial<Capabilities>
+}
+
 export class FaultyWorld {
-  readonly clock: FakeClock = fakeClock({ start: Math.floor(Date.now() / 1_000) * 1_000, sleeps: 'instant' })
+  readonly clock = timeless(fakeClock({ start: Math.floor(Date.now() / 1_000) * 1_000 }))
   readonly driver: FaultyDriver
   /** Sees the truth, whatever the plan is. */
   readonly truth: Store
   /** Whether the fault of the last step has come. */
   struck = false
-  readonly #margin: number
   readonly #namespace: string
   #planned: PlannedFault | undefined
   #calls = 0
+  readonly #stores: Store[] = []
 
-  constructor(driver: Driver, namespace = 'holdfast', margin = 3_600_000) {
-    this.#margin = margin
+  constructor(driver: Driver, { namespace = 'holdfast', declare = {} }: WorldOptions = {}) {
     this.#namespace = namespace
     this.driver = withFaults(driver, {
+      declare,
       plan: ({ operation }) => {
         if (operation === 'open' || operation === 'watch' || !this.#planned) return undefined
         if (this.#calls++ !== this.#planned.at) return undefined
@@ -36,12 +42,21 @@ export class FaultyWorld {
         return this.#planned.fault
       },
     })
-    this.truth = guard(driver, { clock: this.clock, margin, namespace })
+    // Without a feed, so that nothing is ever behind.
+    this.truth = guard(withFaults(driver, { declare: { watch: false } }), { clock: this.clock, namespace })
+    this.#stores.push(this.truth)
   }
 
   /** The store of one more process. */
   store(): Store {
-    return guard(this.driver, { clock: this.clock, margin: this.#margin, namespace: this.#namespace })
+    const store = guard(this.driver, { clock: this.clock, namespace: this.#namespace })
+    this.#stores.push(store)
+    return store
+  }
+
+  /** Opens all stores while the clock still agrees with the server's. */
+  async open(): Promise<void> {
+    for (const store of this.#stores.splice(0)) await store.open()
   }
 
   /** Does a piece of work with a fault in it. */
@@ -55,4 +70,10 @@ export class FaultyWorld {
       this.#planned = undefined
     }
   }
+}
+
+/** A clock that only its test moves: pauses take no time, so that a step has one instant. */
+function timeless(clock: FakeClock): FakeClock {
+  clock.sleep = () => new Promise((resolve) => setImmediate(resolve))
+  return clock
 }

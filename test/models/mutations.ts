@@ -9,6 +9,8 @@ import { revocation } from './mutations/revocation.ts'
 import { rotation } from './mutations/rotation.ts'
 import { saving } from './mutations/saving.ts'
 import { trees } from './mutations/trees.ts'
+import { sessions } from './mutations/sessions.ts'
+import { tokens } from './mutations/tokens.ts'
 import type { Mutation } from './mutations/mutation.ts'
 
 /** The folder that the files of edits are in. */
@@ -21,4 +23,6 @@ export const mutations: readonly Mutation[] = [
   ...trees,
   ...names,
   ...markCopy,
+  ...sessions,
+  ...tokens,
 ]

@@ -13,7 +13,7 @@ import type { Living } from '../../packages/holdfast/src/records/envelope.ts'
 import type { Login, Session } from '../../packages/holdfast/src/sessions/session.ts'
 import { Sessions } from '../../packages/holdfast/src/sessions/sessions.ts'
 import type { Driver } from '../../packages/holdfast/src/store/contract.ts'
-import { FaultyWorld, type PlannedFault } from './faulty-world.ts'
+import { FaultyWorld, type PlannedFault, type WorldOptions } from './faulty-world.ts'
 
 export const settings = {
   idle: 100_000,
@@ -98,18 +98,21 @@ type Outcome = 'done' | 'HOLDFAST_SESSION_GONE' | 'HOLDFAST_CONFLICTING_CHANGE' 
 export class SessionModel {
   readonly world: FaultyWorld
   readonly #processes: readonly Sessions[]
+  readonly #truth: Sessions
   readonly #known: Known[] = []
   readonly #held: Held[] = []
   readonly #logins: { readonly login: Login; readonly begun: number }[] = []
   readonly #revocations: { readonly user: string; readonly except?: string }[] = []
 
-  constructor(driver: Driver, namespace?: string) {
-    this.world = new FaultyWorld(driver, namespace)
+  constructor(driver: Driver, options: WorldOptions = {}) {
+    this.world = new FaultyWorld(driver, options)
+    this.#truth = new Sessions(this.world.truth, settings)
     this.#processes = [0, 1].map(() => new Sessions(this.world.store(), settings))
   }
 
   /** Does a step, and throws where the promise is broken. */
   async take(step: Step): Promise<void> {
+    await this.world.open()
     await this.#take(step)
     for (const known of this.#known) await this.#compare(known)
     for (const { session, base, changes, cleared } of this.#held) {
@@ -126,12 +129,16 @@ export class SessionModel {
     const held = pick(this.#held, which)
     const name = keys[how % keys.length]!
     switch (kind) {
-      case 'start':
-        return await this.#start(sessions, which, how, fault)
-      case 'load':
-        return await this.#load(sessions, which, how, fault)
+      case 'start': {
+        await this.#start(sessions, which, how, fault)
+        return
+      }
+      case 'load': {
+        await this.#load(sessions, which, how, fault)
+        return
+      }
       case 'set':
-        held?.session.set(name, how as never)
+        held?.session.set(name, how)
         held?.changes.set(name, how)
         return
       case 'delete': {
@@ -147,33 +154,41 @@ export class SessionModel {
         held.cleared = true
         held.changes.clear()
         return
-      case 'save':
-        return await this.#change(
+      case 'save': {
+        await this.#change(
           held,
           fault,
           (session) => session.save(),
           (known, h) => this.#saved(known, h),
           true,
         )
+        return
+      }
       case 'update':
         if (held?.known) await this.#update(held, fault)
         return
       case 'rotate':
         if (!held?.known) return
-        return await this.#change(
-          held,
-          fault,
-          (session) => session.rotate(),
-          (known, h) => this.#rotated(known, h),
-        )
+        {
+          await this.#change(
+            held,
+            fault,
+            (session) => session.rotate(),
+            (known, h) => this.#rotated(known, h),
+          )
+          return
+        }
       case 'cycle':
         if (!held?.known) return
-        return await this.#change(
-          held,
-          fault,
-          (session) => session.cycleKey(),
-          (known, h) => this.#cycled(known, h),
-        )
+        {
+          await this.#change(
+            held,
+            fault,
+            (session) => session.cycleKey(),
+            (known, h) => this.#cycled(known, h),
+          )
+          return
+        }
       case 'begin': {
         const login = await sessions.begin({ user: users[which % 2]! })
         this.#logins.push({ login, begun: this.#revocations.length })
@@ -187,18 +202,30 @@ export class SessionModel {
       case 'login at once':
         if (held?.known) await this.#login(held, users[how % 2]!, this.#revocations.length, fault)
         return
-      case 'destroy':
-        return await this.#destroy(held, fault)
-      case 'destroy by id':
-        return await this.#end(pick(this.#known, which), fault, (known) => sessions.destroy(known.id))
-      case 'log out':
-        return await this.#logOut(sessions, which, how, fault)
-      case 'revoke':
-        return await this.#revoke(sessions, users[which % 2]!, undefined, fault)
-      case 'revoke others':
-        return await this.#revoke(sessions, users[which % 2]!, pick(this.#known, how)?.id, fault)
-      case 'list':
-        return await this.#list(sessions, users[which % 2]!)
+      case 'destroy': {
+        await this.#destroy(held, fault)
+        return
+      }
+      case 'destroy by id': {
+        await this.#end(pick(this.#known, which), fault, (known) => sessions.destroy(known.id))
+        return
+      }
+      case 'log out': {
+        await this.#logOut(sessions, which, how, fault)
+        return
+      }
+      case 'revoke': {
+        await this.#revoke(sessions, users[which % 2]!, undefined, fault)
+        return
+      }
+      case 'revoke others': {
+        await this.#revoke(sessions, users[which % 2]!, pick(this.#known, how)?.id, fault)
+        return
+      }
+      case 'list': {
+        await this.#list(sessions, users[which % 2]!)
+        return
+      }
       case 'wait':
         this.world.clock.advance([1, 5_000, 9_999, 10_000, 20_000, 60_000, 110_000][which % 7]!)
         return
@@ -284,7 +311,10 @@ export class SessionModel {
     isSave = false,
   ): Promise<void> {
     if (!held) return
-    if (!held.known) return await this.#create(held, fault)
+    if (!held.known) {
+      await this.#create(held, fault)
+      return
+    }
     const { known } = held
     const expected = isSave && held.changes.size === 0 && !held.cleared ? 'done' : this.#expected(held)
     const before = clone(known)
@@ -292,7 +322,7 @@ export class SessionModel {
     if (expected === 'done') model(known, held)
     if (typeof outcome !== 'string') {
       assert.equal('done', expected, 'it was told that it is stored')
-      this.#stored(held)
+      if (!(isSave && held.changes.size === 0 && !held.cleared)) this.#stored(held)
       return
     }
     if (!this.world.struck) assert.equal(outcome, expected)
@@ -338,8 +368,7 @@ export class SessionModel {
         true,
       )
     if (held.changes.size > 0 || held.cleared) return
-    const count = (data: Record<string, unknown>): number =>
-      (data['n'] = Number(data['n'] ?? 0) + 1) as number
+    const count = (data: Record<string, unknown>): number => (data['n'] = Number(data['n'] ?? 0) + 1)
     await this.#change(
       held,
       fault,
@@ -403,10 +432,15 @@ export class SessionModel {
     real: (known: Known) => Promise<boolean>,
   ): Promise<void> {
     if (!known) return
-    const alive = known.alive && this.#now < known.expiresAt
+    const alive = this.#isAlive(known)
+    // Struck by a mark, and not buried because whoever should have done it was told of a failure.
+    const struck = !known.alive && (await this.#living(known.id)) !== undefined
     const outcome = await this.#tried(fault, () => real(known))
-    if (typeof outcome === 'string') return await this.#adoptEnd(known)
-    if (!this.world.struck) assert.equal(outcome, alive)
+    if (typeof outcome === 'string') {
+      await this.#adoptEnd(known)
+      return
+    }
+    if (!this.world.struck && !struck) assert.equal(outcome, alive)
     known.alive = false
   }
 
@@ -418,7 +452,10 @@ export class SessionModel {
   ): Promise<void> {
     const { known, secret, credential } = this.#credential(which, how)
     const mayEnd = known !== undefined && secret !== undefined && known.secrets.indexOf(secret) <= 8
-    if (mayEnd) return await this.#end(known, fault, () => sessions.logout(credential))
+    if (mayEnd) {
+      await this.#end(known, fault, () => sessions.logout(credential))
+      return
+    }
     const outcome = await this.#tried(fault, () => sessions.logout(credential))
     if (typeof outcome !== 'string') assert.equal(outcome, false)
   }
@@ -589,7 +626,7 @@ export class SessionModel {
   /** The store holds what the model has. */
   async #compare(known: Known): Promise<void> {
     const real = await this.#living(known.id)
-    const alive = real !== undefined && this.#now < Math.min(real.expiresAt, real.envelope.absolute)
+    const alive = real !== undefined && (await this.#truth.get(known.id)) !== undefined
     assert.equal(alive, this.#isAlive(known), alive ? 'it came back, or lives too long' : 'it was lost')
     if (!alive) {
       known.alive = false
@@ -604,7 +641,10 @@ export class SessionModel {
   /** After a fault: the store holds what was before, or what the step made of it. The model goes on from there. */
   async #adopt(known: Known, before: Known): Promise<void> {
     const real = await this.#living(known.id)
-    if (!real) return await this.#adoptEnd(known)
+    if (!real) {
+      await this.#adoptEnd(known)
+      return
+    }
     const { digest, data } = real.envelope
     const current = before.secrets[0]!.credential
     const rotated =

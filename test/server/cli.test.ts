@@ -177,7 +177,7 @@ describe('the command line', () => {
     const info = await asJson('store info')
     assert.match(info['store']!, /SQLite/i)
     assert.equal(info['capabilities']!['shared'], true)
-    assert.ok(Number(info['live']!['tokens']) > 0)
+    assert.ok(Number(info['records']!['tokens']) > 0)
     assert.match((await ok('store info')).out, /durable\.machine +true\n/)
     assert.match((await ok('store sweep')).out, /^\d+ removed\n$/)
     assert.equal(typeof (await asJson('store sweep'))['removed'], 'number')

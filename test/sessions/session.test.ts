@@ -325,7 +325,11 @@ describe('saving', () => {
     const one = await stored(stage, { n: 0 })
     const two = await stage.sessions.load(one.credential)
     const count = (session: Session): Promise<number> =>
-      session.update((data) => (data['n'] = Number(data['n']) + 1)) as Promise<number>
+      session.update((data) => {
+        const n = Number(data['n']) + 1
+        data['n'] = n
+        return n
+      })
     assert.deepEqual((await Promise.all([count(one), count(two), count(one)])).toSorted(), [1, 2, 3])
     assert.equal((await stage.sessions.load(one.credential)).get('n'), 3)
   })

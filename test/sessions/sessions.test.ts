@@ -285,6 +285,29 @@ describe('rotating', () => {
     assert.deepEqual((await sessions.load(session.credential)).data, { a: 1 })
   })
 
+  it('a rotation is decided on what is there, not on what was read long ago', async () => {
+    const { sessions } = new Stage()
+    const one = await sessions.start()
+    const two = await sessions.load(one.credential)
+    await one.rotate()
+    await two.update((data) => (data['a'] = 1 as never))
+    await one.cycleKey()
+    await assert.rejects(two.rotate(), { code: 'HOLDFAST_SESSION_GONE' })
+  })
+
+  it('an update is decided on what is there, not on what was read long ago', async () => {
+    const { sessions } = new Stage()
+    const one = await sessions.start({ data: { money: 0 } })
+    const two = await sessions.load(one.credential)
+    await one.update((data) => (data['money'] = 5 as never))
+    const spend = (data: Record<string, unknown>): void => {
+      if (Number(data['money']) < 5) throw new RangeError('there is not enough')
+      data['money'] = Number(data['money']) - 5
+    }
+    await two.update(spend)
+    assert.equal((await sessions.load(one.credential)).get('money'), 0)
+  })
+
   it('nothing of a secret is in the store', async () => {
     const stage = new Stage()
     const session = await stage.sessions.start()

@@ -14,4 +14,4 @@ for (const start of [Date.UTC(2026, 0, 1), Date.UTC(2026, 2, 29, 0, 30)]) {
   clock.advance(1)
   alive.push(!(await sessions.load(credential)).isNew)
 }
-console.log(JSON.stringify({ zone: Intl.DateTimeFormat().resolvedOptions().timeZone, alive }))
+process.stdout.write(JSON.stringify({ zone: Intl.DateTimeFormat().resolvedOptions().timeZone, alive }))

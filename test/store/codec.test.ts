@@ -14,7 +14,7 @@ for (const [name, codec] of [
   ['sealed JSON', sealed],
 ] as const) {
   describe(name, () => {
-    it('gives back what it was given [K28 D45]', () => {
+    it('gives back what it was given [K28]', () => {
       fc.assert(
         fc.property(fc.jsonValue(), (value) => {
           fc.pre(!JSON.stringify(value).includes('__proto__'))

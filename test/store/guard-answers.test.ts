@@ -274,7 +274,7 @@ describe('figures', () => {
 })
 
 describe('errors of a driver', () => {
-  it('reach the caller of a read as they are if they are ours, otherwise as an unavailable store [G3]', async () => {
+  it('reach the caller of a read as they are if they are ours, otherwise as an unavailable store', async () => {
     for (const error of [new StoreFull('full'), new RecordCorrupt('bad')]) {
       const { store } = guarded({ plan: [{ operation: 'read', fault: error }] })
       await assert.rejects(async () => store.read(key), error)

@@ -19,7 +19,7 @@ const file = temporaryFolder()
 for (const faults of [false, true]) {
   const what = faults ? 'with lost answers and requests, ' : ''
 
-  describe(`a random sequence of operations ${what}is answered as the contract says [D45 C14 C15 C21 C22 K62 K67 K68]`, () => {
+  describe(`a random sequence of operations ${what}is answered as the contract says [D29 D36 D40 C14 C15 C21 K64 K67 K68 T23 T26]`, () => {
     it('in memory', async () => {
       const ran = await storeModel(fc, {
         runs: 300 * factor,
@@ -50,7 +50,7 @@ for (const faults of [false, true]) {
         const client = await connected(urls)
         try {
           await storeModel(fc, {
-            runs: 30 * factor,
+            runs: 12 * factor,
             faults,
             make: ({ clock, namespace, wrap }) => ({
               store: guard(wrap(redisDriver(client, { namespace })), { clock, namespace }),

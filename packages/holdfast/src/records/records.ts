@@ -182,13 +182,21 @@ export class Records {
     { repeatable }: { readonly repeatable: boolean },
   ): Promise<R> {
     return await this.#queue.run(id, async (place) => {
-      const start = this.#usable(newer(known, place.newest))
+      const newest = newer(known, place.newest)
+      const start = this.#usable(newest)
       let found = start ?? (await this.find(id, { strict: true }))
+      // What was read before this change was asked for is only good for writing: then the store compares.
+      let isOld = start !== undefined && newest === known
       const ends = this.store.clock.elapsed() + this.store.deadline
       let uncertain = false
       for (let attempt = 0; ; attempt++) {
         const decision = await decide(found, uncertain)
-        if ('stop' in decision) return decision.stop
+        if ('stop' in decision) {
+          if (!isOld) return decision.stop
+          found = await this.find(id, { strict: true })
+          isOld = false
+          continue
+        }
         const written = await this.#rewritten(found, decision.write)
         if (typeof written !== 'string') {
           place.newest = written
@@ -201,6 +209,7 @@ export class Records {
         if (this.store.clock.elapsed() >= ends) throw this.#outrun(id)
         await this.#pause(attempt)
         found = await this.find(id, { strict: true })
+        isOld = false
       }
     })
   }

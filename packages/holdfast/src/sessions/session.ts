@@ -227,7 +227,7 @@ export class Session<Data extends object = JsonObject> {
         user: begun.user,
         authenticatedAt: now,
         absolute: absoluteEnd(this.#home.settings, now),
-        epochs: { ...envelope.epochs, ...begun.epochs },
+        epochs: epochsAfter(begun, envelope.epochs),
       }))
       try {
         await kept(this.#home.records, this.#held.entry)
@@ -428,7 +428,8 @@ export class Session<Data extends object = JsonObject> {
   ): Promise<{ readonly entry: Entry; readonly answer: R }> {
     const amended = await this.#home.records.amend<{ entry: Entry; answer: R } | undefined>(
       held.entry.record.key.id,
-      held.entry,
+      // What the function decides, to throw perhaps, must be decided on what is there now.
+      undefined,
       (found) => {
         const fresh = this.#mine(found, held)
         if (!fresh) return { stop: undefined }
@@ -501,6 +502,13 @@ export class Session<Data extends object = JsonObject> {
     this.#saving = turn.catch(() => undefined)
     return await turn
   }
+}
+
+/** What the login is about begins anew with it; an epoch that the session had before must not make up for it. */
+function epochsAfter({ user, labels = [], epochs }: Login, before: Epochs): Epochs {
+  const renewed = labelsOf(user, labels)
+  const kept = Object.entries(before).filter(([each]) => !renewed.includes(each))
+  return { ...Object.fromEntries(kept), ...epochs }
 }
 
 function isEmpty({ cleared, keys }: Changes): boolean {

@@ -39,7 +39,7 @@ export interface StoreOptions {
 
 /** Settings of one call. */
 export interface CallOptions {
-  /** Gives up waiting. A write that was sent is carried out all the same. */
+  /** Gives up waiting for what only reads. A write heeds it before it is sent and never afterwards. */
   readonly signal?: AbortSignal
 }
 

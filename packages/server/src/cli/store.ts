@@ -7,7 +7,10 @@ import { addSettings, storeCommandSettings, withStore } from './command.ts'
 import { json, pairs, type Terminal } from './terminal.ts'
 import { examples } from './tokens.ts'
 
-/** What is counted for `info`. More than this many is shown as such. */
+/**
+ * What is counted for `info`, tombstones included: they are records like the living until their retention is over.
+ * More than this many is shown as such.
+ */
 const counted = ['sessions', 'tokens'] as const
 const countAtMost = 100_000
 
@@ -25,9 +28,9 @@ function addInfo(parent: Command, terminal: Terminal): void {
     .option('--json', 'print JSON')
     .action(async (flags: { readonly json?: boolean }) => {
       const info = await withStore({ ...flags }, terminal, ({ store }) => infoOf(store))
-      const { capabilities, live, ...rest } = info
+      const { capabilities, records, ...rest } = info
       terminal.output.write(
-        flags.json ? json(info) : pairs({ ...rest, ...flat(live, 'live '), ...flat(capabilities) }),
+        flags.json ? json(info) : pairs({ ...rest, ...flat(records, 'records '), ...flat(capabilities) }),
       )
     })
   examples(addSettings(command, storeCommandSettings), [
@@ -54,18 +57,18 @@ function addSweep(parent: Command, terminal: Terminal): void {
 
 async function infoOf(store: Store) {
   const { capabilities, description, skew } = await store.open()
-  const live: Record<string, number | string> = {}
+  const records: Record<string, number | string> = {}
   if (capabilities.counting) {
     for (const collection of counted) {
       const number = await store.count(collection, { atMost: countAtMost })
-      live[collection] = number < countAtMost ? number : `${countAtMost} or more`
+      records[collection] = number < countAtMost ? number : `${countAtMost} or more`
     }
   }
   return {
     store: description,
     namespace: store.namespace,
     ...(skew === undefined ? {} : { skewMs: skew }),
-    live,
+    records,
     capabilities,
   }
 }

@@ -1,0 +1,162 @@
+/** The lines that protect sessions. */
+
+import { noticedBy } from './mutation.ts'
+
+export const sessions = [
+  ...noticedBy('test/sessions/sessions.test.ts', [
+    {
+      name: 'a change is decided on what was read long ago',
+      edits: [
+        { file: 'records/records.ts', from: 'if (!isOld) return decision.stop', to: 'return decision.stop' },
+      ],
+      titles: ['a rotation is decided on what is there'],
+    },
+    {
+      name: 'a copy in a cache turns people away',
+      edits: [
+        {
+          file: 'records/admission.ts',
+          from: 'if (records.store.capabilities.cached && mayBeBehind(found, recognition, isOver)) {',
+          to: 'if (records.collection === "" && mayBeBehind(found, recognition, isOver)) {',
+        },
+      ],
+      titles: ['a copy in a cache that is behind'],
+    },
+    {
+      name: 'filters of two users are not both minded',
+      edits: [
+        {
+          file: 'records/envelope.ts',
+          from: "return user === undefined ? labels : [label('user', user), ...labels]",
+          to: 'return user === undefined ? labels : labelsOf(user, labels)',
+        },
+      ],
+      titles: ['by user and by labels, all of which must match'],
+    },
+    {
+      name: 'the principal beside the value counts',
+      edits: [
+        {
+          file: 'records/envelope.ts',
+          from: 'if (owner !== (envelope.user === undefined ? undefined : `user:${envelope.user}`)) {',
+          to: 'if (owner === "") {',
+        },
+      ],
+      titles: ['a label of another user beside the value'],
+    },
+    {
+      name: 'a touch that fails turns people away',
+      edits: [
+        {
+          file: 'sessions/sessions.ts',
+          from: "this.#settings.onEvent({ type: 'touch-failed'",
+          to: "throw cause; this.#settings.onEvent({ type: 'touch-failed'",
+        },
+      ],
+      titles: ['an outage is an error, never "no session"'],
+    },
+  ]),
+  ...noticedBy('test/sessions/lifetime.test.ts', [
+    {
+      name: 'whoever uses a session near its end is not noticed',
+      edits: [
+        {
+          file: 'sessions/sessions.ts',
+          from: 'if (now - record.touchedAt < Math.max(this.#settings.touchAfter, 1)) return held',
+          to: `if (now - record.touchedAt < Math.max(this.#settings.touchAfter, 1)) return held
+    if (expiryOf(this.#settings, envelope.absolute, now) <= record.expiresAt) return held`,
+        },
+      ],
+      titles: ['timeouts that are shortened count at once'],
+    },
+    {
+      name: 'opening windows does not prolong',
+      edits: [
+        {
+          file: 'sessions/sessions.ts',
+          from: 'expiresAt: expiryOf(this.#settings, envelope.absolute, now),\n          },',
+          to: 'expiresAt: found.entry.record.expiresAt,\n          },',
+        },
+      ],
+      titles: ['a secret that is presented for the first time prolongs it'],
+    },
+    {
+      name: 'a touch reaches no further than the idle timeout',
+      edits: [
+        {
+          file: 'sessions/options.ts',
+          from: 'return Math.min(now + idle + touchAfter, absolute)',
+          to: 'return Math.min(now + idle, absolute + 0 * touchAfter)',
+        },
+      ],
+      titles: ['idle is a minimum'],
+    },
+    {
+      name: 'the absolute end is beside the value only',
+      edits: [
+        {
+          file: 'records/records.ts',
+          from: "if (!isLive({ expiresAt: envelope.absolute }, this.now)) return { state: 'absent' }",
+          to: '',
+        },
+        {
+          file: 'sessions/sessions.ts',
+          from: ' || now >= envelope.authenticatedAt + absolute',
+          to: ' || absolute < 0',
+        },
+        {
+          file: 'sessions/sessions.ts',
+          from: 'now >= record.touchedAt + idle + touchAfter',
+          to: 'idle + touchAfter < 0',
+        },
+      ],
+      titles: ['the absolute end holds even where somebody moved the expiry'],
+    },
+  ]),
+  ...noticedBy('test/models/sessions.test.ts', [
+    {
+      name: 'an epoch from before makes up for an old login',
+      edits: [
+        {
+          file: 'sessions/session.ts',
+          from: 'epochs: epochsAfter(begun, envelope.epochs)',
+          to: 'epochs: { ...envelope.epochs, ...begun.epochs }',
+        },
+      ],
+      titles: ['keep their promises in memory'],
+    },
+    {
+      name: 'a tombstone is not final',
+      edits: [
+        {
+          file: 'records/records.ts',
+          from: "if (envelope.state === 'dead') return { state: 'dead', record, tombstone: envelope }",
+          to: "if (envelope.state === 'dead') return { state: 'live', entry: { record, envelope: { ...envelope, state: 'live', past: [], digest: '', epochs: {}, data: {}, absolute: Infinity } as never } }",
+        },
+      ],
+      titles: ['keep their promises in memory'],
+    },
+    {
+      name: 'what is put back hides what was changed since',
+      edits: [
+        {
+          file: 'sessions/session.ts',
+          from: 'this.#keys = new Map([...taken.keys, ...this.#keys])',
+          to: 'this.#keys = new Map(this.#keys)',
+        },
+      ],
+      titles: ['keep their promises in memory'],
+    },
+    {
+      name: 'an answer that was lost is taken for a failure',
+      edits: [
+        {
+          file: 'store/settle.ts',
+          from: "if (trace === 'mine') return 'mine'",
+          to: "if (trace === 'mine') return 'unknown'",
+        },
+      ],
+      titles: ['keep their promises in memory, with faults'],
+    },
+  ]),
+]

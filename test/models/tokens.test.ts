@@ -1,0 +1,30 @@
+/** Random sequences of everything that can be done to tokens, on several stores, with faults. */
+
+import { describe, it } from 'node:test'
+import { calm, play, stormy } from './play.ts'
+import { inMemory, onEachRedis, onSqlite } from './stores.ts'
+import { kinds, type Step, TokenModel } from './token-model.ts'
+
+const first: Step = { kind: 'issue', which: 1, how: 1 }
+
+describe('tokens, whatever is done to them', () => {
+  const memory = (): TokenModel => new TokenModel(...inMemory())
+  const inOrder = (): TokenModel => {
+    const [driver, options] = inMemory()
+    return new TokenModel(driver, { ...options, declare: { atomicBatch: false } })
+  }
+
+  it('keep their promises in memory', () => play(memory, first, calm(kinds), 150))
+
+  it('keep their promises in memory, with faults', () => play(memory, first, stormy(kinds), 200))
+
+  it('keep their promises in memory without atomic batches, with faults', () =>
+    play(inOrder, first, stormy(kinds), 200))
+
+  it('keep their promises on SQLite, with faults', () =>
+    play(() => new TokenModel(...onSqlite()), first, stormy(kinds), 20))
+
+  onEachRedis('keep their promises, with faults', (_, make) =>
+    play(() => new TokenModel(...make()), first, stormy(kinds), 3),
+  )
+})
