@@ -160,10 +160,11 @@ async function rootOf({ folder, environment = {} }: Surroundings): Promise<strin
 }
 
 function start(line: readonly string[], { folder, environment = {}, uid }: Surroundings): ChildProcess {
-  const { PATH, HOME } = process.env
+  // With NODE_OPTIONS an older Node.js is told to run TypeScript.
+  const { PATH, HOME, NODE_OPTIONS } = process.env
   return spawn(process.execPath, [...nodeFlags, mainFile, ...line], {
     cwd: folder,
-    env: { PATH, HOME, ...environment },
+    env: { PATH, HOME, NODE_OPTIONS, ...environment },
     ...(uid === undefined ? {} : { uid, gid: uid }),
   })
 }
