@@ -14,15 +14,27 @@ import type { Login, Session } from '../../packages/holdfast/src/sessions/sessio
 import { Sessions } from '../../packages/holdfast/src/sessions/sessions.ts'
 import type { Driver } from '../../packages/holdfast/src/store/contract.ts'
 import { FaultyWorld, type PlannedFault, type WorldOptions } from './faulty-world.ts'
+import {
+  applied,
+  cycled,
+  deleted,
+  outcomeOf,
+  expiry,
+  type Held,
+  isAlive,
+  type Known,
+  newSecret,
+  open,
+  mayOpen,
+  type Outcome,
+  rotated,
+  saved,
+  type Secret,
+  settings,
+  touchAfter,
+  used,
+} from './session-model/known.ts'
 
-export const settings = {
-  idle: 100_000,
-  touchEvery: 0.1,
-  absolute: 400_000,
-  grace: 20_000,
-  graceCap: 150_000,
-} as const
-const touchAfter = 10_000
 const users = ['ada', 'bob'] as const
 const keys = ['a', 'b', 'n'] as const
 
@@ -58,42 +70,6 @@ export interface Step {
   readonly how: number
   readonly fault?: PlannedFault
 }
-
-/** A secret that a session has or had. */
-interface Secret {
-  /** Missing: made by a step whose answer was lost, so that no client has it. */
-  credential?: string
-  ends: number
-  opened: boolean
-}
-
-/** A session as the model has it. */
-interface Known {
-  readonly id: string
-  alive: boolean
-  user: string | undefined
-  data: Record<string, unknown>
-  expiresAt: number
-  touchedAt: number
-  absolute: number
-  /** The current one first. */
-  secrets: Secret[]
-  /** How many revocations there had been when its login began. */
-  begun: number
-}
-
-/** A session object that a request holds. */
-interface Held {
-  readonly session: Session
-  known: Known | undefined
-  credential: string | undefined
-  base: Record<string, unknown>
-  changes: Map<string, unknown>
-  cleared: boolean
-}
-
-const deleted = Symbol('deleted')
-type Outcome = 'done' | 'HOLDFAST_SESSION_GONE' | 'HOLDFAST_CONFLICTING_CHANGE' | 'HOLDFAST_REVOKED_MEANWHILE'
 
 export class SessionModel {
   readonly world: FaultyWorld
@@ -159,7 +135,7 @@ export class SessionModel {
           held,
           fault,
           (session) => session.save(),
-          (known, h) => this.#saved(known, h),
+          (known, h) => saved(known, h, this.#now),
           true,
         )
         return
@@ -174,7 +150,7 @@ export class SessionModel {
             held,
             fault,
             (session) => session.rotate(),
-            (known, h) => this.#rotated(known, h),
+            (known, h) => rotated(known, h, this.#now),
           )
           return
         }
@@ -185,7 +161,7 @@ export class SessionModel {
             held,
             fault,
             (session) => session.cycleKey(),
-            (known, h) => this.#cycled(known, h),
+            (known, h) => cycled(known, h, this.#now),
           )
           return
         }
@@ -266,7 +242,7 @@ export class SessionModel {
       data,
       absolute,
       touchedAt: this.#now,
-      expiresAt: this.#expiry(absolute),
+      expiresAt: expiry(absolute, this.#now),
       secrets: [{ credential: session.credential, ends: Infinity, opened: true }],
       begun: this.#revocations.length,
     }
@@ -281,12 +257,12 @@ export class SessionModel {
     fault: PlannedFault | undefined,
   ): Promise<void> {
     const { known, secret, credential } = this.#credential(which, how)
-    const opens = known !== undefined && secret !== undefined && this.#opens(known, secret)
+    const opens = known !== undefined && secret !== undefined && mayOpen(known, secret, this.#now)
     const session = await this.#tried(fault, () => sessions.load(credential))
     if (opens) {
-      const before = structuredClone({ ...known })
-      if (secret === known.secrets[0] && known.secrets.some(({ opened }) => !opened)) this.#open(known)
-      else if (this.#now - known.touchedAt >= touchAfter) this.#touch(known)
+      const before = structuredClone(known)
+      if (secret === known.secrets[0] && known.secrets.some(({ opened }) => !opened)) open(known, this.#now)
+      else if (this.#now - known.touchedAt >= touchAfter) used(known, this.#now)
       if (this.world.struck) await this.#adopt(known, before)
     }
     if (typeof session === 'string') return
@@ -316,8 +292,8 @@ export class SessionModel {
       return
     }
     const { known } = held
-    const expected = isSave && held.changes.size === 0 && !held.cleared ? 'done' : this.#expected(held)
-    const before = clone(known)
+    const expected = isSave && held.changes.size === 0 && !held.cleared ? 'done' : outcomeOf(held, this.#now)
+    const before = structuredClone(known)
     const outcome = await this.#tried(fault, () => real(held.session))
     if (expected === 'done') model(known, held)
     if (typeof outcome !== 'string') {
@@ -348,7 +324,7 @@ export class SessionModel {
       data,
       absolute,
       touchedAt: this.#now,
-      expiresAt: this.#expiry(absolute),
+      expiresAt: expiry(absolute, this.#now),
       begun: this.#revocations.length,
       secrets: [{ credential: held.session.credential!, ends: Infinity, opened: true }],
     }
@@ -364,7 +340,7 @@ export class SessionModel {
         held,
         undefined,
         (session) => session.save(),
-        (known, h) => this.#saved(known, h),
+        (known, h) => saved(known, h, this.#now),
         true,
       )
     if (held.changes.size > 0 || held.cleared) return
@@ -376,7 +352,7 @@ export class SessionModel {
       (known) => {
         known.data = { ...known.data }
         count(known.data)
-        this.#used(known)
+        used(known, this.#now)
       },
     )
   }
@@ -389,18 +365,18 @@ export class SessionModel {
     login?: Login,
   ): Promise<void> {
     const known = held.known!
-    let expected: Outcome = this.#expected(held)
+    let expected: Outcome = outcomeOf(held, this.#now)
     const tooOld = login !== undefined && this.#now - login.at > 3_600_000
     const late = expected === 'done' && this.#isStruck({ ...known, user, begun })
-    const before = clone(known)
+    const before = structuredClone(known)
     const outcome = await this.#tried(fault, () => held.session.login(login ?? user))
     if (tooOld) expected = 'HOLDFAST_REVOKED_MEANWHILE'
     else if (expected === 'done') {
-      this.#saved(known, held)
-      this.#newSecret(known, held.session.credential)
+      saved(known, held, this.#now)
+      newSecret(known, held.session.credential)
       for (const each of known.secrets.slice(1)) each.ends = Math.min(each.ends, this.#now)
       Object.assign(known, { user, begun, absolute: this.#now + settings.absolute })
-      this.#used(known)
+      used(known, this.#now)
       if (late) known.alive = false
       if (late) expected = 'HOLDFAST_REVOKED_MEANWHILE'
     }
@@ -432,7 +408,7 @@ export class SessionModel {
     real: (known: Known) => Promise<boolean>,
   ): Promise<void> {
     if (!known) return
-    const alive = this.#isAlive(known)
+    const alive = isAlive(known, this.#now)
     // Struck by a mark, and not buried because whoever should have done it was told of a failure.
     const struck = !known.alive && (await this.#living(known.id)) !== undefined
     const outcome = await this.#tried(fault, () => real(known))
@@ -468,7 +444,7 @@ export class SessionModel {
   ): Promise<void> {
     const filter = { user, ...(except === undefined ? {} : { except }) }
     const living = this.#known.filter(
-      (each) => each.user === user && each.id !== except && this.#isAlive(each),
+      (each) => each.user === user && each.id !== except && isAlive(each, this.#now),
     )
     const count = await this.#tried(fault, () => sessions.revoke(filter))
     // Whoever is told that it failed does it again.
@@ -483,92 +459,14 @@ export class SessionModel {
     const { sessions: listed } = await sessions.list({ user, limit: 1_000 })
     const ids = new Set(listed.map(({ id }) => id))
     for (const each of this.#known) {
-      assert.equal(ids.has(each.id), each.user === user && this.#isAlive(each), 'the list')
+      assert.equal(ids.has(each.id), each.user === user && isAlive(each, this.#now), 'the list')
     }
   }
 
-  // ── what the model makes of it ────────────────────────────────────────────────────────────────────────────
-
-  #saved(known: Known, held: Held): void {
-    if (held.changes.size === 0 && !held.cleared) return
-    known.data = applied(held.cleared ? {} : known.data, held.changes)
-    this.#used(known)
-  }
-
-  #rotated(known: Known, held: Held): void {
-    this.#saved(known, held)
-    // Somebody else rotated since: their secret is taken over.
-    if (held.credential !== undefined && known.secrets[0]!.credential !== held.credential) {
-      known.secrets[0]!.credential ??= held.session.credential!
-      return
-    }
-    this.#newSecret(known, held.session.credential)
-    Object.assign(known.secrets[1]!, { ends: this.#now + settings.graceCap, opened: false })
-    this.#used(known)
-  }
-
-  #cycled(known: Known, held: Held): void {
-    this.#saved(known, held)
-    this.#newSecret(known, held.session.credential)
-    for (const each of known.secrets.slice(1))
-      Object.assign(each, { ends: Math.min(each.ends, this.#now), opened: true })
-    this.#used(known)
-  }
-
-  #newSecret(known: Known, credential: string | undefined): void {
-    const isNew = known.secrets.every((each) => each.credential !== credential)
-    known.secrets.unshift({
-      ...(isNew && credential !== undefined ? { credential } : {}),
-      ends: Infinity,
-      opened: true,
-    })
-  }
-
-  #open(known: Known): void {
-    for (const each of known.secrets.slice(1)) {
-      if (each.opened) continue
-      Object.assign(each, { opened: true, ends: Math.min(each.ends, this.#now + settings.grace) })
-    }
-    this.#used(known)
-  }
-
-  #used(known: Known): void {
-    known.touchedAt = Math.max(known.touchedAt, this.#now)
-    known.expiresAt = Math.max(known.expiresAt, this.#expiry(known.absolute))
-  }
-
-  #touch(known: Known): void {
-    this.#used(known)
-  }
-
-  #expiry(absolute: number): number {
-    return Math.min(this.#now + settings.idle + touchAfter, absolute)
-  }
-
-  #isAlive(known: Known): boolean {
-    return known.alive && this.#now < known.expiresAt && this.#now < known.absolute
-  }
+  // ── what the model keeps of it ────────────────────────────────────────────────────────────────────────────
 
   #isStruck({ id, user, begun }: Pick<Known, 'id' | 'user' | 'begun'>): boolean {
     return this.#revocations.slice(begun).some((each) => each.user === user && each.except !== id)
-  }
-
-  #opens(known: Known, secret: Secret): boolean {
-    const age = known.secrets.indexOf(secret)
-    return this.#isAlive(known) && age >= 0 && age <= 8 && this.#now < secret.ends
-  }
-
-  /** What storing the changes of an object must come to. */
-  #expected({ known, credential, base, changes, cleared }: Held): Outcome {
-    const secret = known?.secrets.find((each) => each.credential === credential)
-    if (!known || !secret || !this.#opens(known, secret)) return 'HOLDFAST_SESSION_GONE'
-    for (const [name, mine] of cleared ? [] : changes) {
-      const [theirs, before] = [known.data[name], base[name]]
-      const wanted = mine === deleted ? undefined : mine
-      if (!isDeepStrictEqual(theirs, before) && !isDeepStrictEqual(theirs, wanted))
-        return 'HOLDFAST_CONFLICTING_CHANGE'
-    }
-    return 'done'
   }
 
   #hold(session: Session, known: Known | undefined): void {
@@ -627,7 +525,7 @@ export class SessionModel {
   async #compare(known: Known): Promise<void> {
     const real = await this.#living(known.id)
     const alive = real !== undefined && (await this.#truth.get(known.id)) !== undefined
-    assert.equal(alive, this.#isAlive(known), alive ? 'it came back, or lives too long' : 'it was lost')
+    assert.equal(alive, isAlive(known, this.#now), alive ? 'it came back, or lives too long' : 'it was lost')
     if (!alive) {
       known.alive = false
       return
@@ -664,7 +562,7 @@ export class SessionModel {
     ) {
       delete made.credential
     }
-    if (happened && known.touchedAt !== real.touchedAt) this.#used(known)
+    if (happened && known.touchedAt !== real.touchedAt) used(known, this.#now)
   }
 
   async #adoptEnd(known: Known): Promise<void> {
@@ -674,22 +572,6 @@ export class SessionModel {
 
 function pick<T>(all: readonly T[], which: number): T | undefined {
   return all.length === 0 ? undefined : all[which % all.length]
-}
-
-function applied(
-  data: Record<string, unknown>,
-  changes: ReadonlyMap<string, unknown>,
-): Record<string, unknown> {
-  const next = { ...data }
-  for (const [name, value] of changes) {
-    if (value === deleted) delete next[name]
-    else next[name] = value
-  }
-  return next
-}
-
-function clone(known: Known): Known {
-  return structuredClone(known)
 }
 
 function secretOf(credential: string): string {

@@ -52,7 +52,7 @@ export class TokenModel {
   readonly world: FaultyWorld
   readonly #processes: readonly Tokens[]
   readonly #known: Known[] = []
-  /** Names whose issue failed: somebody may hold them without anybody's knowing, until then. */
+  /** Names whose issue failed: until then they may be kept for somebody who doesn't come any more. */
   readonly #doubtfulNames = new Map<string, number>()
 
   constructor(driver: Driver, options: WorldOptions = {}) {
@@ -157,7 +157,7 @@ export class TokenModel {
     const issued = await this.#tried(fault, () => tokens.issue(options))
     const slot = `${user} ${name}`
     const holder = this.#known.find((each) => each.user === user && each.name === name && this.#isAlive(each))
-    const doubtful = this.#now < (this.#doubtfulNames.get(slot) ?? 0)
+    const doubtful = this.#now < (this.#doubtfulNames.get(slot) ?? 0) || undefined
     if (typeof issued !== 'string') {
       if (name !== undefined && holder?.state === 'live') assert.fail(`${slot} is held by another`)
       const { id, expiresAt } = issued.token
@@ -175,11 +175,19 @@ export class TokenModel {
     }
     if (!this.world.struck) {
       assert.equal(issued, 'HOLDFAST_NAME_TAKEN')
-      assert.ok(name !== undefined && (holder ?? doubtful), `nobody holds ${slot}`)
+      assert.ok(
+        name !== undefined && (holder ?? doubtful ?? (await this.#isListed(tokens, user, name))),
+        slot,
+      )
       return
     }
-    const ends = life === 'never' ? never : this.#now + Math.max(60_000, life)
-    if (name !== undefined) this.#doubtfulNames.set(slot, Math.max(ends, this.#doubtfulNames.get(slot) ?? 0))
+    if (name !== undefined) this.#doubtfulNames.set(slot, this.#now + 60_000)
+  }
+
+  /** Whether a token that nobody was told of lives under the name. */
+  async #isListed(tokens: Tokens, user: string, name: string): Promise<boolean> {
+    const { tokens: listed } = await tokens.list({ user, limit: 1_000 })
+    return listed.some((each) => each.name === name)
   }
 
   async #verify(

@@ -32,9 +32,9 @@ class Worker {
   }
 
   async answer(): Promise<unknown> {
-    const { done, value } = await this.#lines.next()
-    assert.ok(done !== true, 'the process ended')
-    return JSON.parse(value) as unknown
+    const line = await this.#lines.next()
+    assert.ok(line.done !== true, 'the process ended')
+    return JSON.parse(line.value) as unknown
   }
 
   async obey(order: Order): Promise<unknown> {
@@ -108,11 +108,11 @@ describe('in parallel, in memory', () => {
     destroyedUnderSaves([memoryStore()]))
 })
 
-for (const { name, skip, make } of sharedStores) {
-  describe(`in parallel, on ${name}`, { skip }, () => {
+for (const shared of sharedStores) {
+  describe(`in parallel, on ${shared.name}`, { skip: shared.skip }, () => {
     /** Runs a test over so many stores at one address. */
     async function over(count: number, test: (stores: readonly Store[], address: Address) => Promise<void>) {
-      const [address, remove] = await make()
+      const [address, remove] = await shared.make()
       const opened = []
       try {
         for (let i = 0; i < count; i++) opened.push(await openAt(address))

@@ -126,12 +126,12 @@ export const sessions = [
       titles: ['keep their promises in memory'],
     },
     {
-      name: 'a tombstone is not final',
+      name: 'what is buried is left as it was',
       edits: [
         {
           file: 'records/records.ts',
-          from: "if (envelope.state === 'dead') return { state: 'dead', record, tombstone: envelope }",
-          to: "if (envelope.state === 'dead') return { state: 'live', entry: { record, envelope: { ...envelope, state: 'live', past: [], digest: '', epochs: {}, data: {}, absolute: Infinity } as never } }",
+          from: 'value: this.store.codec.encode(record.key, packed(tombstone)),',
+          to: 'value: this.store.codec.encode(record.key, packed(living ?? tombstone)),',
         },
       ],
       titles: ['keep their promises in memory'],
@@ -146,17 +146,6 @@ export const sessions = [
         },
       ],
       titles: ['keep their promises in memory'],
-    },
-    {
-      name: 'an answer that was lost is taken for a failure',
-      edits: [
-        {
-          file: 'store/settle.ts',
-          from: "if (trace === 'mine') return 'mine'",
-          to: "if (trace === 'mine') return 'unknown'",
-        },
-      ],
-      titles: ['keep their promises in memory, with faults'],
     },
   ]),
 ]

@@ -51,11 +51,6 @@ export const tokens = [
       ],
       titles: ['keep their promises in memory'],
     },
-    {
-      name: 'what is over stays on the revocation list',
-      edits: [{ file: 'tokens/revocations.ts', from: ' || ends <= this.#records.now', to: '' }],
-      titles: ['keep their promises in memory'],
-    },
   ]),
   ...noticedBy('test/tokens/tokens.test.ts', [
     {
