@@ -374,7 +374,9 @@ export class SessionModel {
     else if (expected === 'done') {
       saved(known, held, this.#now)
       newSecret(known, held.session.credential)
-      for (const each of known.secrets.slice(1)) each.ends = Math.min(each.ends, this.#now)
+      for (const each of known.secrets.slice(1)) {
+        Object.assign(each, { ends: Math.min(each.ends, this.#now), opened: true })
+      }
       Object.assign(known, { user, begun, absolute: this.#now + settings.absolute })
       used(known, this.#now)
       if (late) known.alive = false
@@ -543,13 +545,15 @@ export class SessionModel {
       await this.#adoptEnd(known)
       return
     }
-    const { digest, data } = real.envelope
+    const { digest, data, past } = real.envelope
+    const opened = before.secrets.some((each) => !each.opened) && past.every((each) => each.opened)
     const current = before.secrets[0]!.credential
     const rotated =
       current === undefined
         ? known.secrets.length > before.secrets.length
         : digest !== digestOf(secretOf(current))
-    const happened = rotated || !isDeepStrictEqual(data, before.data) || real.touchedAt !== before.touchedAt
+    const happened =
+      rotated || opened || !isDeepStrictEqual(data, before.data) || real.touchedAt !== before.touchedAt
     const changed = !isDeepStrictEqual(known, before)
     if (changed && !happened) Object.assign(known, before)
     // The client was not told the new secret, unless the object was.

@@ -45,6 +45,8 @@ interface Known {
   readonly expiresAt: number
   /** `doubtful`: whoever revoked it was told that it is not known whether that happened. */
   state: 'live' | 'doubtful' | 'revoked'
+  /** When whoever revoked it was first told so, or that it is not known. */
+  revokedFrom?: number
   revokedAt?: number
 }
 
@@ -221,6 +223,7 @@ export class TokenModel {
       // What has expired is gone by itself: it is on no list.
       if (!this.#isAlive(each) && each.state === 'live') continue
       each.state = failed ? 'doubtful' : 'revoked'
+      each.revokedFrom ??= this.#now
       each.revokedAt = this.#now
     }
   }
@@ -252,10 +255,12 @@ export class TokenModel {
     for (const each of this.#known) {
       if (each.state === 'live')
         assert.equal(ids.has(each.id), false, 'what lives is not on the revocation list')
-      if (each.state !== 'revoked' || each.revokedAt === undefined) continue
-      const over = this.#now >= each.expiresAt || this.#now >= each.revokedAt + retention
+      const { revokedAt, revokedFrom } = each
+      if (each.state !== 'revoked' || revokedAt === undefined || revokedFrom === undefined) continue
+      const over = this.#now >= each.expiresAt || this.#now >= revokedAt + retention
       if (over) assert.equal(ids.has(each.id), false, 'what is over is not on the revocation list')
-      else if (each.revokedAt >= (since ?? 0)) assert.ok(ids.has(each.id), 'what was revoked is on the list')
+      else if (revokedFrom >= (since ?? 0) && this.#now < revokedFrom + retention)
+        assert.ok(ids.has(each.id), 'what was revoked is on the list')
     }
   }
 
