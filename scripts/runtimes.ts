@@ -45,7 +45,9 @@ await tidyUp()
 
 /** Searches over schedules and faults of servers: what they find doesn't depend on the version of Node.js. */
 function isSlow(file: string): boolean {
-  return /^test\/(models|records|testing)\/|-(failover|failures|memory)\.test\.ts$/.test(file.replaceAll('\\', '/'))
+  return /^test\/(models|records|testing)\/|-(failover|failures|memory)\.test\.ts$/.test(
+    file.replaceAll('\\', '/'),
+  )
 }
 
 /** This Node.js and those in `scripts/runtimes`, oldest first. */
