@@ -42,6 +42,7 @@ async function onTerminal(t: TestContext, folder: string): Promise<string> {
     cwd: folder,
     env: {
       PATH: process.env['PATH'],
+      NODE_OPTIONS: process.env['NODE_OPTIONS'],
       HOLDFAST_STORE: 'memory:',
       HOLDFAST_PORT: '0',
       HOLDFAST_LOG_LEVEL: 'silent',
@@ -49,13 +50,17 @@ async function onTerminal(t: TestContext, folder: string): Promise<string> {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   t.after(() => child.kill('SIGKILL'))
+  const closed = once(child, 'close')
   let out = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text))
-  while (!/ on http:.*\r\n/.test(out)) await sleep(20)
+  while (!/ on http:.*\r\n/.test(out)) {
+    assert.equal(child.exitCode, null, `it ended before it listened: ${out}`)
+    await sleep(20)
+  }
   await sleep(300)
   // As somebody at the terminal stops it.
   child.stdin.write('\u0003')
-  await once(child, 'close')
+  await closed
   return out
 }
 
