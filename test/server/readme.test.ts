@@ -36,6 +36,8 @@ async function npmStart(t: TestContext, folder: string, port: number): Promise<(
     stdio: ['ignore', 'pipe', 'ignore'],
     env: {
       ...process.env,
+      // npm runs it on the Node.js of the repository, which need not know what this one has to be told.
+      NODE_OPTIONS: '',
       HOLDFAST_PORT: String(port),
       HOLDFAST_STORE: `sqlite://${join(folder, 'holdfast.db')}`,
       HOLDFAST_STATE_FOLDER: join(folder, '.holdfast'),
