@@ -49,7 +49,7 @@ export class FaultyWorld {
 
   /** The store of one more process. */
   store(): Store {
-    const store = guard(this.driver, { clock: this.clock, namespace: this.#namespace })
+    const store = guard(this.driver, { clock: this.clock, namespace: this.#namespace, circuit: false })
     this.#stores.push(store)
     return store
   }

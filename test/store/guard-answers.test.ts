@@ -267,7 +267,7 @@ describe('figures', () => {
     await store.read(key)
     await assert.rejects(store.create(draft), StoreUnavailable)
     await store.create(draft)
-    const { read, create, open } = store.figures()
+    const { read, create, open } = store.figures().operations
     assert.deepEqual(read, { calls: 2, errors: 0, totalMs: 40, maxMs: 30 })
     assert.deepEqual([create?.calls, create?.errors, open?.calls], [2, 1, 1])
   })

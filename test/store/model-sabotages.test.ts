@@ -87,7 +87,11 @@ async function failureWith(
       seed: 7,
       ...options,
       make: ({ clock, namespace, wrap }) => ({
-        store: guard(sabotaged(wrap(memoryDriver({ namespace })), sabotage), { clock, namespace }),
+        store: guard(sabotaged(wrap(memoryDriver({ namespace })), sabotage), {
+          clock,
+          namespace,
+          circuit: false,
+        }),
       }),
     })
   } catch (error) {

@@ -25,7 +25,7 @@ for (const faults of [false, true]) {
         runs: 300 * factor,
         faults,
         make: ({ clock, namespace, wrap }) => ({
-          store: guard(wrap(memoryDriver({ namespace })), { clock, namespace }),
+          store: guard(wrap(memoryDriver({ namespace })), { clock, namespace, circuit: false }),
         }),
       })
       assert.ok(ran.steps > 10 * ran.runs, 'the sequences are long enough to find something')
@@ -40,7 +40,11 @@ for (const faults of [false, true]) {
         runs: 100 * factor,
         faults,
         make: ({ clock, namespace, wrap }) => ({
-          store: guard(wrap(openSqliteDriver(':memory:', { namespace })), { clock, namespace }),
+          store: guard(wrap(openSqliteDriver(':memory:', { namespace })), {
+            clock,
+            namespace,
+            circuit: false,
+          }),
         }),
       })
     })
@@ -53,7 +57,7 @@ for (const faults of [false, true]) {
             runs: 12 * factor,
             faults,
             make: ({ clock, namespace, wrap }) => ({
-              store: guard(wrap(redisDriver(client, { namespace })), { clock, namespace }),
+              store: guard(wrap(redisDriver(client, { namespace })), { clock, namespace, circuit: false }),
               dispose: () => clear(client, namespace),
             }),
           })
@@ -66,7 +70,7 @@ for (const faults of [false, true]) {
 }
 
 async function inFile(path: string, { clock, namespace, wrap }: ModelWorld) {
-  const open = () => guard(wrap(openSqliteDriver(path, { namespace })), { clock, namespace })
+  const open = () => guard(wrap(openSqliteDriver(path, { namespace })), { clock, namespace, circuit: false })
   let store = open()
   return {
     store,

@@ -2,9 +2,10 @@
 
 import type { Clock } from '../clock.ts'
 import { AnswerLost, DeadlineExceeded, HoldfastError, OutcomeUnknown, StoreUnavailable } from '../errors.ts'
+import { Circuit } from './circuit.ts'
 import type { Awaitable, Call } from './contract.ts'
 import type { Sent } from './settle.ts'
-import type { CallOptions, OperationFigures } from './store.ts'
+import type { CallOptions, StoreFigures } from './store.ts'
 
 /** How often a request that changes nothing by being repeated is sent. */
 const mostSendings = 3
@@ -36,6 +37,11 @@ export class OneCall implements Call {
     return this.#outer ? AbortSignal.any([this.#outer, this.#controller.signal]) : this.#controller.signal
   }
 
+  /** Whether the caller gave up. */
+  get isAbandoned(): boolean {
+    return this.#outer?.aborted ?? false
+  }
+
   /** Calls back when the caller gives up, and starts the deadline; the answer undoes both. */
   whenOver(giveUp: (reason: unknown) => void, startDeadline: () => () => void): () => void {
     const cancel = startDeadline()
@@ -62,13 +68,18 @@ export class Calls {
   readonly #clock: Clock
   readonly #deadline: number
   readonly #figures = new Map<string, Figures>()
+  readonly #circuit: Circuit
   #underWay = 0
   #whenIdle: (() => void)[] = []
 
-  /** @param deadline How long one call may take, in milliseconds. */
-  constructor(clock: Clock, deadline: number) {
+  /**
+   * @param deadline How long one call may take, in milliseconds.
+   * @param circuit Whether a store that is down is left alone.
+   */
+  constructor(clock: Clock, deadline: number, circuit = true) {
     this.#clock = clock
     this.#deadline = deadline
+    this.#circuit = new Circuit(clock, circuit)
   }
 
   /**
@@ -169,9 +180,10 @@ export class Calls {
     })
   }
 
-  /** Calls, errors and times per operation. */
-  figures(): Readonly<Record<string, OperationFigures>> {
-    return Object.fromEntries([...this.#figures].map(([operation, figures]) => [operation, { ...figures }]))
+  /** Calls, errors and times per operation, and whether the store is being asked at all. */
+  figures(): StoreFigures {
+    const operations = [...this.#figures].map(([operation, figures]) => [operation, { ...figures }] as const)
+    return { operations: Object.fromEntries(operations), circuit: this.#circuit.figures }
   }
 
   async #asked<T>(
@@ -195,18 +207,17 @@ export class Calls {
 
   /** Runs one call and counts it, now or when its promise settles. */
   #started<T>(operation: string, call: OneCall, run: (call: OneCall) => Awaitable<T>): Awaitable<T> {
+    const tries = this.#circuit.admit()
     const figures = this.#figuresOf(operation)
     const started = this.#clock.elapsed()
-    let failed = true
-    let pending = false
     try {
       const answer = run(call)
-      failed = false
-      if (!(answer instanceof Promise)) return answer
-      pending = true
-      return this.#inTime(operation, answer, call, figures, started)
-    } finally {
-      if (!pending) this.#count(figures, started, failed)
+      if (answer instanceof Promise) return this.#inTime(operation, answer, call, figures, started, tries)
+      this.#succeeded(figures, started)
+      return answer
+    } catch (error) {
+      this.#failed(figures, started, call.isAbandoned ? undefined : error, tries)
+      throw error
     }
   }
 
@@ -217,9 +228,9 @@ export class Calls {
     call: OneCall,
     figures: Figures,
     started: number,
+    tries: boolean,
   ): Promise<T> {
     this.#underWay++
-    let failed = true
     let stopWaiting = (): void => undefined
     try {
       const late = new Promise<never>((_, reject) => {
@@ -235,11 +246,13 @@ export class Calls {
         )
       })
       const value = await Promise.race([answer, late])
-      failed = false
+      this.#succeeded(figures, started)
       return value
+    } catch (error) {
+      this.#failed(figures, started, call.isAbandoned ? undefined : error, tries)
+      throw error
     } finally {
       stopWaiting()
-      this.#count(figures, started, failed)
       this.#ended()
     }
   }
@@ -259,10 +272,21 @@ export class Calls {
     return figures
   }
 
-  #count(figures: Figures, started: number, failed: boolean): void {
+  #succeeded(figures: Figures, started: number): void {
+    this.#circuit.answered()
+    this.#count(figures, started)
+  }
+
+  /** @param error Missing where the caller gave up, which says nothing about the store. */
+  #failed(figures: Figures, started: number, error: unknown, tried: boolean): void {
+    this.#circuit.failed(error, tried)
+    figures.errors++
+    this.#count(figures, started)
+  }
+
+  #count(figures: Figures, started: number): void {
     const took = this.#clock.elapsed() - started
     figures.calls++
-    if (failed) figures.errors++
     figures.totalMs += took
     if (took > figures.maxMs) figures.maxMs = took
   }

@@ -47,10 +47,10 @@ import type {
   CallOptions,
   Draft,
   ListOptions,
-  OperationFigures,
   Prolongation,
   Rewrite,
   Store,
+  StoreFigures,
   StoreOptions,
   Written,
 } from './store.ts'
@@ -85,7 +85,7 @@ class Guard implements Store {
     this.deadline = milliseconds(options.deadline ?? '5s', 'deadline')
     if (this.deadline === 0) throw new InvalidOption('deadline must be longer than 0')
     this.#driver = driver
-    this.#calls = new Calls(this.clock, this.deadline)
+    this.#calls = new Calls(this.clock, this.deadline, options.circuit)
     this.#opening = new Opening(driver, this.#calls, this.margin)
   }
 
@@ -251,7 +251,7 @@ class Guard implements Store {
     return await this.#calls.ask('watch', options, (call) => this.#driver.watch(listener, call))
   }
 
-  figures(): Readonly<Record<string, OperationFigures>> {
+  figures(): StoreFigures {
     return this.#calls.figures()
   }
 

@@ -6,6 +6,7 @@
 
 import type { Clock } from '../clock.ts'
 import type { Duration } from '../duration.ts'
+import type { CircuitFigures } from './circuit.ts'
 import type { Codec } from './codec.ts'
 import type {
   Awaitable,
@@ -35,6 +36,11 @@ export interface StoreOptions {
   readonly margin?: Duration
   /** The longest value, in bytes; at most 512 KiB. @default 65536 */
   readonly maxValue?: number
+  /**
+   * Leaves the store alone while it is down: after a second without a success, and five failures, calls are refused
+   * at once, and one of them tries the store every 100 ms to 2 s. false: every call asks the store. @default true
+   */
+  readonly circuit?: boolean
 }
 
 /** Settings of one call. */
@@ -124,6 +130,14 @@ export interface OperationFigures {
   readonly maxMs: number
 }
 
+/** What a store counts about itself. */
+export interface StoreFigures {
+  /** Per operation of the driver, since the store was made. */
+  readonly operations: Readonly<Record<string, OperationFigures>>
+  /** Whether calls go through or are refused at once because the store is down. */
+  readonly circuit: CircuitFigures
+}
+
 /** A store, ready to use. */
 export interface Store {
   readonly namespace: string
@@ -173,8 +187,8 @@ export interface Store {
   remove(keys: readonly Key[], options?: CallOptions): Promise<void>
   watch(listener: (change: Change) => void, options?: CallOptions): Promise<Watch>
 
-  /** Calls, errors and times per operation since the store was made. */
-  figures(): Readonly<Record<string, OperationFigures>>
+  /** For metrics: calls, errors and times, and the state of the circuit. */
+  figures(): StoreFigures
   /** Waits for what is under way, then closes. Later calls are refused with `StoreClosed`. */
   close(): Promise<void>
 }

@@ -47,7 +47,10 @@ export interface StoreModelOptions {
   /** Repeats a run: the failure names both. */
   readonly seed?: number
   readonly path?: string
-  /** Whether calls fail on the way. @default false */
+  /**
+   * Whether calls fail on the way. Make the store with `circuit: false` then: one that is left alone after failures
+   * would refuse what the model expects it to do. @default false
+   */
   readonly faults?: boolean
 }
 

@@ -81,7 +81,7 @@ function testLife(stage: Stage): void {
   stage.it('counts its calls', async (scene) => {
     await scene.create('a')
     await scene.present('a')
-    const figures = scene.store.figures()
+    const figures = scene.store.figures().operations
     assert.equal(figures['create']?.calls, 1)
     assert.ok((figures['read']?.calls ?? 0) >= 1)
   })
