@@ -10,7 +10,8 @@ import { digestOf } from '../../packages/holdfast/src/credentials/digest.ts'
 import { assemble, mintId, mintSecret, parse } from '../../packages/holdfast/src/credentials/credential.ts'
 import { HoldfastError } from '../../packages/holdfast/src/errors.ts'
 import type { Living } from '../../packages/holdfast/src/records/envelope.ts'
-import type { Login, Session } from '../../packages/holdfast/src/sessions/session.ts'
+import type { Session } from '../../packages/holdfast/src/sessions/session.ts'
+import type { Login } from '../../packages/holdfast/src/sessions/storing.ts'
 import { Sessions } from '../../packages/holdfast/src/sessions/sessions.ts'
 import type { Driver } from '../../packages/holdfast/src/store/contract.ts'
 import { FaultyWorld, type PlannedFault, type WorldOptions } from './faulty-world.ts'
@@ -25,13 +26,13 @@ import {
   type Known,
   newSecret,
   open,
+  prolonged,
   mayOpen,
   type Outcome,
   rotated,
   saved,
   type Secret,
   settings,
-  touchAfter,
   used,
 } from './session-model/known.ts'
 
@@ -262,7 +263,7 @@ export class SessionModel {
     if (opens) {
       const before = structuredClone(known)
       if (secret === known.secrets[0] && known.secrets.some(({ opened }) => !opened)) open(known, this.#now)
-      else if (this.#now - known.touchedAt >= touchAfter) used(known, this.#now)
+      else prolonged(known, this.#now)
       if (this.world.struck) await this.#adopt(known, before)
     }
     if (typeof session === 'string') return
@@ -352,7 +353,7 @@ export class SessionModel {
       (known) => {
         known.data = { ...known.data }
         count(known.data)
-        used(known, this.#now)
+        prolonged(known, this.#now)
       },
     )
   }

@@ -40,7 +40,7 @@ export const revocation = noticedBy('test/records/revocation-schedules.test.ts',
   },
   {
     name: 'a login brings back what was struck',
-    edits: [{ file: 'sessions/session.ts', from: 'await this.#refuseStruck(this.#held.entry)', to: '' }],
+    edits: [{ file: 'sessions/storing.ts', from: 'await this.#refuseStruck(held.entry)', to: '' }],
     titles: ['a revocation stopped after its mark'],
   },
   {
@@ -89,8 +89,8 @@ export const revocation = noticedBy('test/records/revocation-schedules.test.ts',
     name: 'a login carries the epoch of its user only',
     edits: [
       {
-        file: 'sessions/session.ts',
-        from: '...(others.length > 0 ? await this.#home.records.marks.epochs(others) : {}), ',
+        file: 'sessions/storing.ts',
+        from: '...(others.length > 0 ? await this.records.marks.epochs(others) : {}), ',
         to: '',
       },
       {
@@ -105,7 +105,7 @@ export const revocation = noticedBy('test/records/revocation-schedules.test.ts',
     name: 'a login reads the epochs of its other labels too late',
     edits: [
       { file: 'sessions/sessions.ts', from: '...(labels.length > 0 ? { labels } : {}) }', to: '}' },
-      { file: 'sessions/session.ts', from: ', ...login?.epochs }', to: ' }' },
+      { file: 'sessions/storing.ts', from: ', ...login?.epochs }', to: ' }' },
     ],
     titles: ['log in with a tenant’s label'],
   },

@@ -72,7 +72,7 @@ export const rotation = noticedBy('test/records/rotation-schedules.test.ts', [
     name: 'every request that rotates makes a secret of its own',
     edits: [
       {
-        file: 'sessions/session.ts',
+        file: 'sessions/storing.ts',
         from: "if (adopts && recognition.as === 'predecessor') {",
         to: "if (!adopts && recognition.as === 'predecessor') {",
       },
@@ -83,9 +83,9 @@ export const rotation = noticedBy('test/records/rotation-schedules.test.ts', [
     name: 'a login leaves the secrets before it a window',
     edits: [
       {
-        file: 'sessions/session.ts',
-        from: '...cycled(envelope, next, now),\n        user',
-        to: '...rotated(envelope, _id, { current: _current, next }, { grace: 60_000, cap: 60_000 }, now),\n        user',
+        file: 'sessions/storing.ts',
+        from: '...cycled(envelope, next, now),\n      user',
+        to: '...rotated(envelope, _id, { current: _current, next }, { grace: 60_000, cap: 60_000 }, now),\n      user',
       },
     ],
     titles: ['log in | a request with the secret from before', 'log in | rotate'],
@@ -94,17 +94,17 @@ export const rotation = noticedBy('test/records/rotation-schedules.test.ts', [
     name: 'a save does not check secret and principal again',
     edits: [
       {
-        file: 'sessions/session.ts',
+        file: 'sessions/storing.ts',
         from: 'if (envelope.user !== entry.envelope.user && envelope.digest !== digestOf(secret)) return undefined',
         to: '',
       },
       {
-        file: 'sessions/session.ts',
+        file: 'sessions/storing.ts',
         from: "return 'secret' in recognition ? found.entry : undefined",
         to: 'return recognition && found.entry',
       },
       {
-        file: 'sessions/session.ts',
+        file: 'sessions/storing.ts',
         from: "if (!('secret' in recognition)) return { stop: 'gone' }",
         to: '',
       },

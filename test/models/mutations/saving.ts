@@ -27,7 +27,7 @@ export const saving = noticedBy('test/records/saving-schedules.test.ts', [
   {
     name: 'a merge is done again after a lost answer',
     edits: [
-      { file: 'sessions/session.ts', from: 'uncertain ? onceOnly(conflicts) : conflicts,', to: 'conflicts,' },
+      { file: 'sessions/storing.ts', from: 'uncertain ? onceOnly(conflicts) : conflicts,', to: 'conflicts,' },
     ],
     titles: ['two pushes with a merge function'],
   },

@@ -62,9 +62,9 @@ export const sessions = [
       edits: [
         {
           file: 'sessions/sessions.ts',
-          from: 'if (now - record.touchedAt < Math.max(this.#settings.touchAfter, 1)) return held',
-          to: `if (now - record.touchedAt < Math.max(this.#settings.touchAfter, 1)) return held
-    if (expiryOf(this.#settings, envelope.absolute, now) <= record.expiresAt) return held`,
+          from: '    return unused < Math.max(this.#settings.touchAfter, 1)\n',
+          to: `    const ends = expiryOf(this.#settings, entry.envelope.absolute, this.#records.now)
+    return ends <= entry.record.expiresAt || unused < Math.max(this.#settings.touchAfter, 1)\n`,
         },
       ],
       titles: ['timeouts that are shortened count at once'],
@@ -118,9 +118,9 @@ export const sessions = [
       name: 'an epoch from before makes up for an old login',
       edits: [
         {
-          file: 'sessions/session.ts',
-          from: 'epochs: epochsAfter(begun, envelope.epochs)',
-          to: 'epochs: { ...envelope.epochs, ...begun.epochs }',
+          file: 'sessions/storing.ts',
+          from: 'epochs: epochsAfter(login, envelope.epochs)',
+          to: 'epochs: { ...envelope.epochs, ...login.epochs }',
         },
       ],
       titles: ['keep their promises in memory'],

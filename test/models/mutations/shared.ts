@@ -17,8 +17,9 @@ export const onePassOnly: Edit = {
 }
 export const readersIgnoreMarks: Edit = {
   file: 'records/admission.ts',
-  from: 'if (judging instanceof Promise ? await judging : judging) return {}',
-  to: '',
+  from: `  if (struck instanceof Promise) return struck.then((is) => (is ? {} : admitted))
+  return struck ? {} : admitted`,
+  to: `  return struck ? admitted : admitted`,
 }
 
 export const listsIgnoreMarks: Edit = {
@@ -30,7 +31,7 @@ export const listsIgnoreMarks: Edit = {
 }
 
 export const savesOnWhatWasRead: Edit = {
-  file: 'sessions/session.ts',
+  file: 'sessions/storing.ts',
   from: `return reapplied(
       base.envelope.data,
       fresh.envelope.data,`,

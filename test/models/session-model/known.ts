@@ -66,7 +66,7 @@ export function applied(
 export function saved(known: Known, held: Held, now: number): void {
   if (held.changes.size === 0 && !held.cleared) return
   known.data = applied(held.cleared ? {} : known.data, held.changes)
-  used(known, now)
+  prolonged(known, now)
 }
 
 export function rotated(known: Known, held: Held, now: number): void {
@@ -104,6 +104,11 @@ export function open(known: Known, now: number): void {
     Object.assign(each, { opened: true, ends: Math.min(each.ends, now + settings.grace) })
   }
   used(known, now)
+}
+
+/** Prolongs what was not used for a while. */
+export function prolonged(known: Known, now: number): void {
+  if (now - known.touchedAt >= touchAfter) used(known, now)
 }
 
 export function used(known: Known, now: number): void {

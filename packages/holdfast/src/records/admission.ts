@@ -1,6 +1,7 @@
 /** Admission: whether what a client presents opens a record. The same steps for sessions and tokens. */
 
 import type { CredentialParts } from '../credentials/credential.ts'
+import type { Awaitable } from '../store/contract.ts'
 import type { Living } from './envelope.ts'
 import type { EventListener } from './events.ts'
 import type { Entry, Found, Records } from './records.ts'
@@ -30,29 +31,53 @@ export interface Refused {
  *
  * @param isOver What the kind itself refuses although it has not expired.
  */
-export async function admit(
+export function admit(
   records: Records,
-  { id, secret }: CredentialParts,
+  parts: CredentialParts,
   onEvent: EventListener,
   isOver: (entry: Entry) => boolean = () => false,
-): Promise<Admitted | Refused> {
-  const reading = records.find(id)
-  let found = reading instanceof Promise ? await reading : reading
-  let recognition = recognised(records, found, secret)
+): Awaitable<Admitted | Refused> {
+  // Every request comes through here: where the store's answer is at hand, no promise is made.
+  const found = records.find(parts.id)
+  const judge = (read: Found): Awaitable<Admitted | Refused> => judged(records, parts, onEvent, isOver, read)
+  return found instanceof Promise ? found.then(judge) : judge(found)
+}
+
+function judged(
+  records: Records,
+  parts: CredentialParts,
+  onEvent: EventListener,
+  isOver: (entry: Entry) => boolean,
+  found: Found,
+): Awaitable<Admitted | Refused> {
+  const recognition = recognised(records, found, parts.secret)
   if (records.store.capabilities.cached && mayBeBehind(found, recognition, isOver)) {
     // The cache may be one rotation, login or touch behind: the truth decides before anybody is turned away.
-    found = await records.find(id, { strict: true })
-    recognition = recognised(records, found, secret)
+    return Promise.resolve(records.find(parts.id, { strict: true })).then((truth) =>
+      settled(records, parts.id, onEvent, isOver, truth, recognised(records, truth, parts.secret)),
+    )
   }
+  return settled(records, parts.id, onEvent, isOver, found, recognition)
+}
+
+function settled(
+  records: Records,
+  id: string,
+  onEvent: EventListener,
+  isOver: (entry: Entry) => boolean,
+  found: Found,
+  recognition: Recognition | undefined,
+): Awaitable<Admitted | Refused> {
   if (found.state === 'corrupt')
     onEvent({ type: 'corrupt', collection: records.collection, id, cause: found.cause })
   if (found.state !== 'live') return isRight(recognition) && found.state === 'closed' ? { closed: true } : {}
   if (!isRight(recognition)) return refused(records, id, recognition, onEvent)
   if (isOver(found.entry)) return {}
   const { record, envelope } = found.entry
-  const judging = records.marks.strikes({ id, labels: record.labels, epochs: envelope.epochs })
-  if (judging instanceof Promise ? await judging : judging) return {}
-  return { entry: found.entry, secret: recognition.secret, as: recognition.as }
+  const admitted: Admitted = { entry: found.entry, secret: recognition.secret, as: recognition.as }
+  const struck = records.marks.strikes({ id, labels: record.labels, epochs: envelope.epochs })
+  if (struck instanceof Promise) return struck.then((is) => (is ? {} : admitted))
+  return struck ? {} : admitted
 }
 
 /**

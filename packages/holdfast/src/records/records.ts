@@ -55,6 +55,8 @@ export interface Rewritten {
   /** Missing: left alone. */
   readonly labels?: readonly Label[]
   readonly expiresAt: Instant
+  /** When it was last used. @default now */
+  readonly touchedAt?: number
   /** @default false */
   readonly setsExpiry?: boolean
 }
@@ -269,7 +271,7 @@ export class Records {
       throw new TypeError('only what is alive can be rewritten')
     const { record } = found.entry
     const value = this.store.codec.encode(record.key, packed(write.envelope))
-    const touchedAt = Math.max(this.now, record.touchedAt)
+    const touchedAt = Math.max(write.touchedAt ?? this.now, record.touchedAt)
     const written = await this.store.replace({
       key: record.key,
       expected: record.version,

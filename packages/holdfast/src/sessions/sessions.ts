@@ -2,16 +2,17 @@
 
 import { type CredentialParts, parse } from '../credentials/credential.ts'
 import { InvalidOption, RevokedMeanwhile } from '../errors.ts'
-import { type Admitted, admit, isAdmitted, mayEnd } from '../records/admission.ts'
+import { type Admitted, admit, isAdmitted, mayEnd, type Refused } from '../records/admission.ts'
 import { checkOthers, filterLabels, type JsonObject } from '../records/envelope.ts'
 import { type Entry, Records } from '../records/records.ts'
 import { revokeByLabels } from '../records/revoking.ts'
 import { hasUnopenedWindows, opened, recognise } from '../records/rotation.ts'
-import type { Cursor } from '../store/contract.ts'
+import type { Awaitable, Cursor } from '../store/contract.ts'
 import { type Instant, isId, type Label, label } from '../store/record.ts'
 import type { Store } from '../store/store.ts'
 import { expiryOf, type SessionSettings, sessionSettings, type SessionsOptions } from './options.ts'
-import { type Held, type Login, Session, type SessionHome } from './session.ts'
+import { Session, type SessionHome } from './session.ts'
+import { type Held, type Login, Storing } from './storing.ts'
 
 /** A session as its owner or an operator sees it in a list. Holds no secret. */
 export interface SessionInfo<Data extends object = JsonObject> {
@@ -64,8 +65,7 @@ export class Sessions<Data extends object = JsonObject> {
       tombstoneLabels: () => [],
     })
     this.#home = {
-      records: this.#records,
-      settings,
+      storing: new Storing(this.#records, settings),
       begin: (principal) => this.begin(principal),
       check: (login) => {
         this.#check(login)
@@ -82,7 +82,8 @@ export class Sessions<Data extends object = JsonObject> {
    */
   async load(credential: string | undefined): Promise<Session<Data>> {
     const parts = parse(this.#settings.prefix, credential)
-    return new Session<Data>(this.#home, parts && (await this.#held(parts)))
+    const held = parts && this.#held(parts)
+    return new Session<Data>(this.#home, held instanceof Promise ? await held : held)
   }
 
   /**
@@ -191,14 +192,15 @@ export class Sessions<Data extends object = JsonObject> {
     return revoked.length
   }
 
-  async #held(parts: CredentialParts): Promise<Held | undefined> {
-    const answer = await admit(this.#records, parts, this.#settings.onEvent, (entry) =>
-      this.#isOutOfTime(entry),
-    )
+  #held(parts: CredentialParts): Awaitable<Held | undefined> {
+    const answer = admit(this.#records, parts, this.#settings.onEvent, (entry) => this.#isOutOfTime(entry))
+    return answer instanceof Promise ? answer.then((given) => this.#used(given)) : this.#used(answer)
+  }
+
+  #used(answer: Admitted | Refused): Awaitable<Held | undefined> {
     if (!isAdmitted(answer)) return undefined
-    const opening = answer.as === 'current' && hasUnopenedWindows(answer.entry.envelope)
-    const held = opening ? await this.#openWindows(answer) : answer
-    return held && (await this.#prolonged({ entry: held.entry, secret: held.secret }))
+    if (answer.as !== 'current' || !hasUnopenedWindows(answer.entry.envelope)) return this.#prolonged(answer)
+    return this.#openWindows(answer).then((held) => held && this.#prolonged(held))
   }
 
   /** The successor was presented: its predecessors' windows begin to run, before anything is answered. */
@@ -231,11 +233,17 @@ export class Sessions<Data extends object = JsonObject> {
   }
 
   /** Prolongs a session that was not used for a while; at most once per fraction of the idle timeout. */
-  async #prolonged(held: Held): Promise<Held | undefined> {
+  #prolonged({ entry, secret }: Held): Awaitable<Held | undefined> {
+    const unused = this.#records.now - entry.record.touchedAt
+    // Also where the expiry can't move: by `touchedAt` it is judged when the idle timeout is shortened.
+    return unused < Math.max(this.#settings.touchAfter, 1)
+      ? { entry, secret }
+      : this.#touched({ entry, secret })
+  }
+
+  async #touched(held: Held): Promise<Held | undefined> {
     const { record, envelope } = held.entry
     const now = this.#records.now
-    // Also where the expiry can't move: by `touchedAt` it is judged when the idle timeout is shortened.
-    if (now - record.touchedAt < Math.max(this.#settings.touchAfter, 1)) return held
     const expiresAt = Math.max(expiryOf(this.#settings, envelope.absolute, now), record.expiresAt)
     try {
       if (!(await this.#records.touch(held.entry, expiresAt))) return undefined
