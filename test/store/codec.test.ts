@@ -47,6 +47,12 @@ for (const [name, codec] of [
       }
     })
 
+    it('takes bytes that are not UTF-8 for corrupt, and keeps a replacement character that somebody wrote', () => {
+      const broken = Buffer.concat([Buffer.from('{"a":"'), Buffer.of(0xc3, 0x28), Buffer.from('"}')])
+      assert.throws(() => codec.decode(key, broken), RecordCorrupt)
+      assert.deepEqual(codec.decode(key, codec.encode(key, { a: 'x\uFFFDy' })), { a: 'x\uFFFDy' })
+    })
+
     it('never lets stored data reach a prototype [T13]', () => {
       const texts = [
         '{"__proto__": {"admin": true}}',

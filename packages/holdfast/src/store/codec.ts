@@ -28,6 +28,8 @@ const sealedMark = 0x01
 /** Texts through which parsed JSON may reach a prototype, plain or written with escapes that our writer never makes. */
 const suspicious = /proto|\\u00[4-7]/
 
+const strictly = new TextDecoder('utf-8', { fatal: true })
+
 /** Plain JSON in UTF-8. */
 export const jsonCodec: Codec = {
   encode(key, value) {
@@ -100,10 +102,12 @@ function textOf(value: unknown): string | undefined {
 function parse(key: Key, bytes: Uint8Array): unknown {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()
   try {
+    // What is not UTF-8 became replacement characters: it must not pass for what somebody wrote.
+    if (text.includes('\uFFFD')) strictly.decode(bytes)
     return suspicious.test(text) ? JSON.parse(text, withoutPrototypes) : JSON.parse(text)
   } catch (cause) {
     // The text itself stays out of the message: it is somebody's data.
-    throw new RecordCorrupt(`${keyText(key)} does not hold JSON`, { cause: (cause as Error).name })
+    throw new RecordCorrupt(`${keyText(key)} does not hold JSON in UTF-8`, { cause: (cause as Error).name })
   }
 }
 
