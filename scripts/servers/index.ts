@@ -1,5 +1,20 @@
-import { redis, redisCluster } from './redis.ts'
-import type { ServerKind } from './launch.ts'
+import type { ServerKind } from './kind.ts'
+import { mariadb, mysql } from './mariadb.ts'
+import { memcached } from './memcached.ts'
+import { mongodb, mongodbReplicaSet } from './mongodb.ts'
+import { postgres } from './postgres.ts'
+import { redis, redisCluster, redisSentinel, valkey } from './redis.ts'
 
 /** All servers that tests use. A new kind is one file here and one entry in this list. */
-export const serverKinds: readonly ServerKind[] = [redis, redisCluster]
+export const serverKinds: readonly ServerKind[] = [
+  redis,
+  redisCluster,
+  redisSentinel,
+  valkey,
+  postgres,
+  mariadb,
+  mysql,
+  memcached,
+  mongodb,
+  mongodbReplicaSet,
+]

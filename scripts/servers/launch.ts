@@ -2,33 +2,15 @@
  * Finds each backing server that the tests need, or starts a private one. In this order: an address in the
  * environment, the program on this machine, Docker, and, as root on Debian, the package.
  */
-import { execFile } from 'node:child_process'
-import { access, constants } from 'node:fs/promises'
-import { connect, createServer } from 'node:net'
-import { delimiter, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { promisify } from 'node:util'
+import type { ServerKind } from './kind.ts'
+import { findOrigin, installMissing } from './origin.ts'
 import { inDocker, onThisMachine } from './place.ts'
 import type { Place } from './place.ts'
-
-const execute = promisify(execFile)
+import { canConnect, freePorts } from './ports.ts'
 
 /** A server that doesn't answer after this long isn't going to. */
 const startWithin = 60_000
-
-/** One kind of server: what it is called, how to get it, and how to start it. */
-export interface ServerKind {
-  readonly name: string
-  /** The environment variable by which tests learn its address, and by which a user may give one. */
-  readonly variable: string
-  readonly program: string
-  readonly image: string
-  readonly debianPackage: string
-  /** How many ports it listens on. Each has the port 10,000 above it free as well. */
-  readonly ports: number
-  /** Starts it and resolves with its address once it is ready for use. */
-  start(place: Place, ports: readonly number[]): Promise<string>
-}
 
 /** A server that tests can use. */
 export interface FoundServer {
@@ -55,18 +37,18 @@ export interface Servers {
 export async function getServers(kinds: readonly ServerKind[]): Promise<Servers> {
   const found: FoundServer[] = []
   const missing: MissingServer[] = []
-  // Installing a package can't be done twice at once, so that places are found in turn; servers start together.
-  const starts: Promise<void>[] = []
-  for (const kind of kinds) {
-    const origin = await findOrigin(kind)
-    starts.push(
-      obtain(kind, origin).then(
+  // Installing can't be done twice at once, so it is done for all of them first; servers start together.
+  await installMissing(kinds.filter((kind) => !isGiven(kind)))
+  await Promise.all(
+    kinds.map((kind) =>
+      obtain(kind).then(
         (server) => void found.push(server),
         (error: unknown) => void missing.push({ kind, reason: messageOf(error) }),
       ),
-    )
-  }
-  await Promise.all(starts)
+    ),
+  )
+  found.sort((a, b) => kinds.indexOf(a.kind) - kinds.indexOf(b.kind))
+  missing.sort((a, b) => kinds.indexOf(a.kind) - kinds.indexOf(b.kind))
   for (const server of found) console.log(describeFound(server))
   for (const server of missing) console.log(describeMissing(server))
   return {
@@ -77,7 +59,7 @@ export async function getServers(kinds: readonly ServerKind[]): Promise<Servers>
 }
 
 export function describeFound({ kind, source, address }: FoundServer): string {
-  return `${kind.name}: ${source}, ${address}`
+  return `${kind.name}: ${source}, ${address.replace(/:[^:@/,]*@/g, ':***@')}`
 }
 
 export function describeMissing({ kind, reason }: MissingServer): string {
@@ -102,107 +84,42 @@ export async function waitUntil(place: Place, ready: () => Promise<boolean>): Pr
   })
 }
 
-type Origin = 'environment' | 'machine' | 'docker' | { readonly none: string }
-
-async function findOrigin(kind: ServerKind): Promise<Origin> {
-  if (process.env[kind.variable]) return 'environment'
-  if (await isOnPath(kind.program)) return 'machine'
-  if (await succeeds('docker', ['info'])) return 'docker'
-  const reason = `${kind.program} is not on the PATH and Docker does not answer`
-  if (process.getuid?.() !== 0 || !(await isOnPath('apt-get'))) return { none: reason }
-  console.log(`Installing ${kind.debianPackage} with apt-get ...`)
-  await succeeds('apt-get', ['update'])
-  const installed = await succeeds('apt-get', [
-    'install',
-    '-y',
-    '--no-install-recommends',
-    kind.debianPackage,
-  ])
-  return installed && (await isOnPath(kind.program))
-    ? 'machine'
-    : { none: `${reason}; apt-get could not install ${kind.debianPackage}` }
+function isGiven(kind: ServerKind): boolean {
+  return Boolean(process.env[kind.variable])
 }
 
-async function obtain(kind: ServerKind, origin: Origin): Promise<FoundServer> {
-  if (origin === 'environment') return givenByTheUser(kind)
-  if (typeof origin === 'object') throw new Error(origin.none)
-  const ports = await freePorts(kind.ports)
-  const place = origin === 'docker' ? await inDocker(kind.image, ports) : await onThisMachine(kind.program)
+async function obtain(kind: ServerKind): Promise<FoundServer> {
+  if (isGiven(kind)) return givenByTheUser(kind)
+  if (kind.recipes.length === 0) throw new Error(`It is never started here: give one by ${kind.variable}`)
+  const { recipe, folder } = await findOrigin(kind)
+  const ports = await freePorts(recipe.ports)
+  const place =
+    folder === undefined && recipe.image !== undefined
+      ? await inDocker(recipe.image, ports)
+      : await onThisMachine(recipe.program, folder)
   const version =
-    /\d+\.\d+[\w.]*/.exec(await place.run(kind.program, ['--version']))?.[0] ?? 'of unknown version'
-  const address = await kind.start(place, ports)
+    /\d+\.\d+[\w.]*/.exec(await place.run(recipe.program, ['--version']))?.[0] ?? 'of unknown version'
+  const address = await recipe.start(place, ports)
   return { kind, address, source: `${version}, ${place.description}` }
 }
 
 async function givenByTheUser(kind: ServerKind): Promise<FoundServer> {
   const address = process.env[kind.variable] ?? ''
-  for (const url of address.split(',')) {
-    const { hostname, port } = new URL(url)
-    const answers = await canConnect(hostname, Number(port))
-    if (!answers) throw new Error(`${kind.variable} says ${url}, but nothing answers there`)
+  for (const [host, port] of hostsOf(address, kind.defaultPort)) {
+    if (!(await canConnect(host, port))) {
+      throw new Error(`${kind.variable} says ${host}:${port}, but nothing answers there`)
+    }
   }
   return { kind, address, source: `given by ${kind.variable}` }
 }
 
-async function isOnPath(program: string): Promise<boolean> {
-  for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
-    try {
-      await access(join(folder, program), constants.X_OK)
-      return true
-    } catch {
-      // Not in this folder.
-    }
-  }
-  return false
-}
-
-async function succeeds(program: string, args: readonly string[]): Promise<boolean> {
-  try {
-    await execute(program, [...args], { env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } })
-    return true
-  } catch {
-    return false
-  }
-}
-
-const taken = new Set<number>()
-
-/** Ports below the range from which the system draws, so that no client's connection takes one meanwhile. */
-async function freePorts(count: number): Promise<readonly number[]> {
-  const ports: number[] = []
-  while (ports.length < count) {
-    const port = 20_000 + Math.floor(Math.random() * 12_000)
-    if (taken.has(port)) continue
-    taken.add(port)
-    if ((await isFree(port)) && (await isFree(port + 10_000))) ports.push(port)
-  }
-  return ports
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = createServer()
-    probe.once('error', () => {
-      resolve(false)
-    })
-    probe.listen(port, '127.0.0.1', () =>
-      probe.close(() => {
-        resolve(true)
-      }),
-    )
-  })
-}
-
-function canConnect(host: string, port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port, timeout: 5_000 })
-    const answer = (connected: boolean) => {
-      socket.destroy()
-      resolve(connected)
-    }
-    socket.once('connect', () => answer(true))
-    socket.once('error', () => answer(false))
-    socket.once('timeout', () => answer(false))
+/** Hosts of `redis://a:1,redis://b:2`, of `memcached://a:1,b:2` and of `mongodb://user@a:1,b:2/name?x=y`. */
+function hostsOf(address: string, defaultPort: number): readonly (readonly [string, number])[] {
+  // The hosts of such an address are known to the name service only.
+  if (/^[a-z]+\+srv:/.test(address)) return []
+  return address.split(',').map((part) => {
+    const { hostname, port } = new URL(`tcp://${part.replace(/^[a-z][a-z0-9+.-]*:\/\//, '')}`)
+    return [hostname.replace(/^\[|\]$/g, ''), port === '' ? defaultPort : Number(port)]
   })
 }
 

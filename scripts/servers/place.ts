@@ -5,9 +5,9 @@
 import { execFile, spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, open, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import { atEnd } from '../tidy.ts'
 
@@ -23,47 +23,55 @@ export interface Place {
   readonly folder: string
   /** The address to listen on so that tests can connect to 127.0.0.1. */
   readonly listenOn: string
-  /** Starts a program that keeps running until `stop`. Resolves when it was started, not when it answers. */
-  start(program: string, args: readonly string[]): Promise<void>
+  /**
+   * Starts a program that keeps running until `stop`, which asks it by `stopWith`, SIGTERM if not given. Resolves when
+   * it was started, not when it answers.
+   */
+  start(program: string, args: readonly string[], stopWith?: NodeJS.Signals): Promise<void>
   /** Runs a program to its end and gives what it wrote to standard output. */
   run(program: string, args: readonly string[]): Promise<string>
+  /** Writes a file of this name into the folder. */
+  write(name: string, lines: readonly string[]): Promise<void>
   /** Throws, with the end of its output, when a program that was started has ended by itself. */
   check(): Promise<void>
   /** Stops what was started here, and nothing else. */
   stop(): Promise<void>
 }
 
-/** Runs programs as children of this process, with their output in a temporary folder. */
-export async function onThisMachine(name: string): Promise<Place> {
+/** Runs programs as children of this process, those of `programs` first, with their output in a temporary folder. */
+export async function onThisMachine(name: string, programs = ''): Promise<Place> {
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-test-'))
   const log = join(folder, 'output.log')
-  const children: ChildProcess[] = []
+  const path = [programs, process.env['PATH'] ?? ''].filter(Boolean).join(delimiter)
+  const surroundings = { cwd: folder, env: { ...process.env, PATH: path } }
+  const children: { readonly process: ChildProcess; readonly stopWith: NodeJS.Signals }[] = []
   let stopping = false
 
   const place: Place = {
     description: `${name} on this machine`,
     folder,
     listenOn: '127.0.0.1',
-    async start(program, args) {
+    async start(program, args, stopWith = 'SIGTERM') {
       if (stopping) throw new Error(`${name} is being stopped`)
       const output = await open(log, 'a')
       try {
-        const child = spawn(program, args, { cwd: folder, stdio: ['ignore', output.fd, output.fd] })
-        children.push(child)
+        const child = spawn(program, args, { ...surroundings, stdio: ['ignore', output.fd, output.fd] })
+        children.push({ process: child, stopWith })
         await once(child, 'spawn')
       } finally {
         await output.close()
       }
     },
-    run: async (program, args) => (await execute(program, [...args], { cwd: folder })).stdout,
+    run: async (program, args) => (await execute(program, [...args], surroundings)).stdout,
+    write: (file, lines) => writeFile(join(folder, file), `${lines.join('\n')}\n`),
     async check() {
-      if (children.every(isRunning)) return
+      if (children.every((child) => isRunning(child.process))) return
       const lines = (await readFile(log, 'utf8')).trimEnd().split('\n')
       throw new Error(`${name} ended by itself. Its last words:\n${lines.slice(-10).join('\n')}`)
     },
     async stop() {
       stopping = true
-      await Promise.all(children.map(stopProcess))
+      await Promise.all(children.map((child) => stopProcess(child.process, child.stopWith)))
       await rm(folder, { recursive: true, force: true })
     },
   }
@@ -93,6 +101,10 @@ export async function inDocker(image: string, ports: readonly number[]): Promise
       await execute('docker', ['exec', '--detach', container, program, ...args])
     },
     run: async (program, args) => (await execute('docker', ['exec', container, program, ...args])).stdout,
+    async write(file, lines) {
+      const script = `printf '%s\\n' "$@" > /tmp/${file}`
+      await execute('docker', ['exec', container, 'sh', '-c', script, 'sh', ...lines])
+    },
     async check() {
       await execute('docker', ['inspect', container])
     },
@@ -108,10 +120,10 @@ function isRunning(child: ChildProcess): boolean {
   return child.exitCode === null && child.signalCode === null
 }
 
-async function stopProcess(child: ChildProcess): Promise<void> {
+async function stopProcess(child: ChildProcess, stopWith: NodeJS.Signals): Promise<void> {
   if (child.pid === undefined || !isRunning(child)) return
   const ended = once(child, 'exit')
-  child.kill('SIGTERM')
+  child.kill(stopWith)
   const patience = setTimeout(() => child.kill('SIGKILL'), stopWithin)
   await ended
   clearTimeout(patience)

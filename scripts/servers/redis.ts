@@ -1,6 +1,9 @@
-/** A standalone Redis, and a Cluster of three masters with one replica each. Neither keeps anything on disk. */
+/**
+ * A standalone Redis, a Cluster of three masters with one replica each, and a master with one replica under three
+ * Sentinels. None keeps anything on disk.
+ */
+import type { ServerKind } from './kind.ts'
 import { waitUntil } from './launch.ts'
-import type { ServerKind } from './launch.ts'
 import type { Place } from './place.ts'
 
 const binary = { program: 'redis-server', image: 'redis:7', debianPackage: 'redis-server' } as const
@@ -8,31 +11,94 @@ const binary = { program: 'redis-server', image: 'redis:7', debianPackage: 'redi
 export const redis: ServerKind = {
   name: 'Redis',
   variable: 'HOLDFAST_TEST_REDIS',
-  ...binary,
-  ports: 1,
-  async start(place, [port = 0]) {
-    await startNode(place, port, [])
-    await waitUntil(place, async () => (await ask(place, port, ['ping'])).includes('PONG'))
-    return addressOf(port)
-  },
+  defaultPort: 6379,
+  recipes: [
+    {
+      ...binary,
+      ports: 1,
+      async start(place, [port = 0]) {
+        await startNode(place, port, [])
+        await waitUntil(place, () => answersPing(place, port))
+        return addressOf(port)
+      },
+    },
+  ],
 }
 
 export const redisCluster: ServerKind = {
   name: 'Redis Cluster',
   variable: 'HOLDFAST_TEST_REDIS_CLUSTER',
-  ...binary,
-  ports: 6,
-  async start(place, ports) {
-    for (const port of ports) await startNode(place, port, clusterOptions(port))
-    for (const port of ports) {
-      await waitUntil(place, async () => (await ask(place, port, ['ping'])).includes('PONG'))
-    }
-    const nodes = ports.map((port) => `127.0.0.1:${port}`)
-    const layout = ['--cluster-replicas', '1', '--cluster-yes']
-    await place.run('redis-cli', ['--cluster', 'create', ...nodes, ...layout])
-    for (const port of ports) await waitUntil(place, () => isSettled(place, port))
-    return ports.map(addressOf).join(',')
-  },
+  defaultPort: 6379,
+  recipes: [{ ...binary, ports: 6, start: startCluster }],
+}
+
+export const redisSentinel: ServerKind = {
+  name: 'Redis Sentinel',
+  variable: 'HOLDFAST_TEST_REDIS_SENTINEL',
+  defaultPort: 26379,
+  recipes: [{ ...binary, ports: 5, start: startSentinels }],
+}
+
+/** Never started: no package registry that the tests can count on has it. Its protocol is that of Redis. */
+export const valkey: ServerKind = {
+  name: 'Valkey',
+  variable: 'HOLDFAST_TEST_VALKEY',
+  defaultPort: 6379,
+  recipes: [],
+}
+
+async function startCluster(place: Place, ports: readonly number[]): Promise<string> {
+  for (const port of ports) await startNode(place, port, clusterOptions(port))
+  for (const port of ports) await waitUntil(place, () => answersPing(place, port))
+  const nodes = ports.map((port) => `127.0.0.1:${port}`)
+  const layout = ['--cluster-replicas', '1', '--cluster-yes']
+  await place.run('redis-cli', ['--cluster', 'create', ...nodes, ...layout])
+  for (const port of ports) await waitUntil(place, () => isSettled(place, port))
+  return ports.map(addressOf).join(',')
+}
+
+async function startSentinels(
+  place: Place,
+  [master = 0, replica = 0, ...sentinels]: readonly number[],
+): Promise<string> {
+  // A master that was killed comes back as a replica of the other, and has to be known by the address of before.
+  const announced = ['--replica-announce-ip', '127.0.0.1', '--repl-diskless-sync-delay', '0']
+  await startNode(place, master, announced)
+  await startNode(place, replica, [...announced, '--replicaof', '127.0.0.1', String(master)])
+  await waitUntil(place, async () => {
+    return (await ask(place, replica, ['info', 'replication'])).includes('master_link_status:up')
+  })
+  for (const port of sentinels) {
+    await place.write(`sentinel-${port}.conf`, sentinelSettings(place, port, master))
+    await place.start('redis-server', [`${place.folder}/sentinel-${port}.conf`, '--sentinel'])
+  }
+  for (const port of sentinels) await waitUntil(place, () => seesAll(place, port))
+  return `redis+sentinel://${sentinels.map((port) => `127.0.0.1:${port}`).join(',')}/mymaster`
+}
+
+/** A fail-over begins a second after the master was last heard, and is tried again after three. */
+function sentinelSettings(place: Place, port: number, master: number): readonly string[] {
+  return [
+    `port ${port}`,
+    `bind ${place.listenOn}`,
+    'protected-mode no',
+    `dir ${place.folder}`,
+    'sentinel announce-ip 127.0.0.1',
+    `sentinel monitor mymaster 127.0.0.1 ${master} 2`,
+    'sentinel down-after-milliseconds mymaster 1000',
+    'sentinel failover-timeout mymaster 3000',
+  ]
+}
+
+/** Whether a Sentinel knows the replica and both other Sentinels: before that there is no fail-over. */
+async function seesAll(place: Place, port: number): Promise<boolean> {
+  const words = (await ask(place, port, ['sentinel', 'master', 'mymaster'])).split(/\r?\n/)
+  const valueOf = (name: string) => words[words.indexOf(name) + 1]
+  return valueOf('num-slaves') === '1' && valueOf('num-other-sentinels') === '2'
+}
+
+async function answersPing(place: Place, port: number): Promise<boolean> {
+  return (await ask(place, port, ['ping'])).includes('PONG')
 }
 
 function clusterOptions(port: number): readonly string[] {
