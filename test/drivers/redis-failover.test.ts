@@ -3,14 +3,17 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import { redisStore } from '../../packages/holdfast/src/drivers/redis.ts'
 import { Layout } from '../../packages/holdfast/src/drivers/redis/layout.ts'
 import { slotOf } from '../../packages/holdfast/src/drivers/redis/slot.ts'
-import { PartialAnswer, StoreUnavailable } from '../../packages/holdfast/src/errors.ts'
+import { HoldfastError, PartialAnswer, StoreUnavailable } from '../../packages/holdfast/src/errors.ts'
 import type { Change, Cursor } from '../../packages/holdfast/src/store/contract.ts'
 import { never } from '../../packages/holdfast/src/store/record.ts'
 import type { Store } from '../../packages/holdfast/src/store/store.ts'
+import { glide, ioredis } from './redis/clients.ts'
+import { atEnd } from './redis/ending.ts'
 import { PrivateCluster, skipPrivate, until } from './redis/servers.ts'
-import { Bench, type ClusterClient } from './redis/targets.ts'
+import { Bench, type ClusterClient, freshNamespace } from './redis/targets.ts'
 
 const ids = Array.from({ length: 300 }, (_, i) => `s${i}`)
 const value = Buffer.from('{}')
@@ -99,19 +102,51 @@ describe('Redis, a cluster that loses a master', { skip: skipPrivate }, () => {
     await watch.close()
   })
 
+  for (const library of [ioredis, glide]) {
+    it(`ends every call through ${library.name}, and goes on without a restart`, async (t) => {
+      const connection = await library.connect(cluster.urls)
+      const store = redisStore(connection.client, { namespace: freshNamespace(), deadline: '2s' })
+      const ending = new AbortController()
+      atEnd(t, async () => {
+        ending.abort()
+        await store.close()
+        connection.close()
+      })
+      const changes: Change[] = []
+      await store.open()
+      if (library.watches) await store.watch((change) => changes.push(change))
+      const load = Array.from({ length: 12 }, (_, i) => written(store, `s${i}`, ending.signal))
+      await delay(300)
+      await cluster.failOver(await cluster.replaceable())
+      await until('it reads and writes everywhere', async () => {
+        await store.readMany(ids.map((id) => ({ collection: 'load', id })))
+        const writing = ids.slice(0, 30).map((id) => {
+          return store.create({ key: { collection: 'after', id }, value, expiresAt: never })
+        })
+        await Promise.all(writing)
+        return true
+      })
+      ending.abort()
+      // How many failed depends on how patiently the client looks for the new master. That all ended is the point.
+      await Promise.all(load)
+      if (library.watches) {
+        await until('the feed is back', () => changes.some(({ type }) => type === 'reset'))
+        assert.ok(changes.some(({ type }) => type === 'broken'))
+      }
+    })
+  }
+
   it('waits while the slot of a record is on its way to another master', async (t) => {
     const bench = new Bench(t, cluster.urls)
     const client = (await bench.client()) as ClusterClient
     const store = await bench.store({}, client)
     const key = { collection: 'sessions', id: 'moving' }
-    // After the tests before this one a new master may refuse writes for another moment.
-    let version = ''
+    // After the tests before this one a new master may refuse writes for another moment, or an answer may get lost.
     await until('it is written', async () => {
-      const made = await store.create({ key, value, expiresAt: never })
-      assert.equal(made.status, 'done')
-      version = made.version
+      await store.create({ key, value, expiresAt: never })
       return true
     })
+    const version = (await store.read(key))?.version ?? ''
     const { bucket, record, keys, expiries } = new Layout(bench.namespace).place(key)
     const slot = slotOf(new Layout(bench.namespace).tag(bucket))
     const move = await cluster.beginMove(slot)
@@ -130,6 +165,22 @@ describe('Redis, a cluster that loses a master', { skip: skipPrivate }, () => {
     assert.equal(Buffer.from((await store.read(key))?.value ?? []).toString(), 'moved')
   })
 })
+
+/** Writes growing numbers until it is told to end. Whatever fails has a code. */
+async function written(store: Store, id: string, ends: AbortSignal): Promise<void> {
+  const key = { collection: 'load', id }
+  for (let count = 1; !ends.aborted; count++) {
+    try {
+      const record = await store.read(key)
+      const next = Buffer.from(String(count))
+      if (record) await store.replace({ key, expected: record.version, value: next, expiresAt: never })
+      else await store.create({ key, value: next, labels: ['user:ada'], expiresAt: never })
+    } catch (error) {
+      assert.ok(error instanceof HoldfastError, String(error))
+    }
+    await delay(10)
+  }
+}
 
 /** Scans page by page until at least `enough` were seen. */
 async function scanned(

@@ -8,6 +8,7 @@ import {
   type RedisCluster,
   redisStore,
 } from '../../packages/holdfast/src/drivers/redis.ts'
+import { parsed } from '../../packages/holdfast/src/drivers/redis/address.ts'
 import {
   ClockSkew,
   HoldfastError,
@@ -144,7 +145,7 @@ describe('Redis, wrong servers and URLs', { skip: server?.skip ?? 'no target' },
   it('opens by URL, a server and a cluster, and closes what it opened', async () => {
     for (const target of targets.filter(({ skip }) => skip === false)) {
       const namespace = freshNamespace()
-      const url = `redis://${target.urls.map((each) => new URL(each).host).join(',')}`
+      const url = `valkey://${target.urls.map((each) => new URL(each).host).join(',')}`
       const store = openRedisStore(url, () => import('redis'), { namespace })
       assert.equal((await store.create({ key, value, expiresAt: never })).status, 'done')
       const changes: Change[] = []
@@ -186,12 +187,18 @@ describe('Redis, wrong servers and URLs', { skip: server?.skip ?? 'no target' },
     client.destroy()
   })
 
-  it('says what is wrong with a URL, and never repeats its password', () => {
+  it('says what is wrong with a URL, and never repeats its password [T18]', () => {
     for (const url of [
-      'redis://:hunter2@',
       'redis://u:hunter2@a b',
+      'redis://u:hunter2@a:port',
+      'redis://u:hunter2@a/1/2',
+      'redis://u:hunter2@a/one',
+      'redis://u:hunter2@a?db=1',
+      'redis://u:hunter2%E0%A4@a',
       'redis://:hunter2@a,b/3',
       'redis:hunter2',
+      'redis+sentinel://:hunter2@a,b',
+      'redis+sentinel://:hunter2@a/mymaster/one',
     ]) {
       assert.throws(
         () => openRedisStore(url, () => import('redis')),
@@ -199,6 +206,90 @@ describe('Redis, wrong servers and URLs', { skip: server?.skip ?? 'no target' },
           error instanceof StoreMisconfigured && !JSON.stringify([error.message, error]).includes('hunter2'),
       )
     }
+  })
+})
+
+describe('Redis by URL', { skip: skipPrivate }, () => {
+  it('understands hosts, ports, passwords and databases [T18]', () => {
+    const address = { secure: false, login: {}, database: 0, master: '' }
+    const local = { host: 'localhost', port: 6_379 }
+    for (const [url, expected] of [
+      ['redis://', { ...address, kind: 'server', hosts: [local] }],
+      ['valkey://localhost', { ...address, kind: 'server', hosts: [local] }],
+      ['redis://:7000/3', { ...address, kind: 'server', hosts: [{ ...local, port: 7_000 }], database: 3 }],
+      [
+        'valkeys://[::1]:7000',
+        { ...address, kind: 'server', secure: true, hosts: [{ host: '::1', port: 7_000 }] },
+      ],
+      [
+        'redis://:p%40ss%2Cword%2F@localhost',
+        { ...address, kind: 'server', login: { password: 'p@ss,word/' }, hosts: [local] },
+      ],
+      [
+        'rediss://ada:x@a,b:7001',
+        {
+          ...address,
+          kind: 'cluster',
+          secure: true,
+          login: { username: 'ada', password: 'x' },
+          hosts: [
+            { host: 'a', port: 6_379 },
+            { host: 'b', port: 7_001 },
+          ],
+        },
+      ],
+      [
+        'redis+sentinel://a,b:7001/my%20master/2',
+        {
+          ...address,
+          kind: 'sentinel',
+          hosts: [
+            { host: 'a', port: 26_379 },
+            { host: 'b', port: 7_001 },
+          ],
+          database: 2,
+          master: 'my master',
+        },
+      ],
+    ] as const)
+      assert.deepEqual(parsed(url), expected, url)
+  })
+
+  it('signs in with a percent-encoded password, and keeps to its database [T18]', async (t) => {
+    const server = await privateServer(t)
+    await server.ask('config', 'set', 'requirepass', 'p@ss,w/rd')
+    const at = `127.0.0.1:${server.port}`
+    const store = openRedisStore(`redis://:${encodeURIComponent('p@ss,w/rd')}@${at}/3`, () => import('redis'))
+    assert.equal((await store.create({ key, value, expiresAt: Date.now() + 60_000 })).status, 'done')
+    await store.close()
+    const listed = await server.ask('-a', 'p@ss,w/rd', '--no-auth-warning', 'info', 'keyspace')
+    assert.match(listed, /db3:keys=\d+,expires=1/, 'and a record has an expiry of the server’s')
+    assert.doesNotMatch(listed, /db0/)
+    const wrong = openRedisStore(`redis://:wrong@${at}`, () => import('redis'))
+    await assert.rejects(wrong.open(), (error) => {
+      assert.ok(error instanceof StoreMisconfigured, String(error))
+      return !error.message.includes('p@ss')
+    })
+    await wrong.close()
+  })
+
+  it('finds a whole cluster by the address of one node', { skip: cluster?.skip ?? false }, async (t) => {
+    const [url = ''] = cluster?.urls ?? []
+    const bench = new Bench(t, cluster?.urls ?? [])
+    await bench.client()
+    const store = openRedisStore(url, () => import('redis'), { namespace: bench.namespace })
+    assert.match((await store.open()).description, /a cluster of 3 masters/)
+    const ids = Array.from({ length: 20 }, (_, i) => `s${i}`)
+    await Promise.all(ids.map((id) => store.create({ key: { ...key, id }, value, expiresAt: never })))
+    assert.equal(await store.count('sessions'), ids.length)
+    const changes: Change[] = []
+    const watch = await store.watch((change) => changes.push(change))
+    await store.remove(ids.map((id) => ({ ...key, id })))
+    await watch.mark()
+    assert.equal(changes.length, ids.length)
+    await store.close()
+    // A cluster has no other database.
+    await assert.rejects(openRedisStore(`${url}/3`, () => import('redis')).open(), StoreMisconfigured)
   })
 })
 

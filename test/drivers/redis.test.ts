@@ -85,6 +85,23 @@ function drivers({ urls }: Target): void {
     }
   })
 
+  it('has the server drop a record twice the margin after its expiry, and one for ever never [G4 K60]', async (t) => {
+    const bench = new Bench(t, urls)
+    const client = await bench.client()
+    const store = await bench.store({ margin: minute }, client)
+    const layout = new Layout(bench.namespace)
+    const expiresAt = inAMinute()
+    const version = await versionOf(store.create({ key: session('a'), value, expiresAt }))
+    await store.create({ key: session('b'), value, expiresAt: never })
+    const [brief, lasting] = [layout.place(session('a')).record, layout.place(session('b')).record]
+    assert.equal(await command(client, brief, 'PEXPIRETIME', brief), expiresAt + 2 * minute)
+    assert.equal(await command(client, lasting, 'PTTL', lasting), -1)
+    await store.touch([{ key: session('a'), version, expiresAt: expiresAt + 7 }])
+    assert.equal(await command(client, brief, 'PEXPIRETIME', brief), expiresAt + 7 + 2 * minute)
+    await store.replace({ key: session('a'), expected: version, value, expiresAt: never, setsExpiry: true })
+    assert.equal(await command(client, brief, 'PTTL', brief), -1)
+  })
+
   it('reloads its scripts where the server has lost them', async (t) => {
     const bench = new Bench(t, urls)
     const client = await bench.client()

@@ -1,4 +1,7 @@
-/** A TCP proxy that can lose the answer to a request: the server carries it out and its client never hears of it. */
+/**
+ * A TCP proxy that can lose the answer to a request (the server carries it out and its client never hears of it), be
+ * away, or go silent: connections stand, and nothing comes through them.
+ */
 
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
@@ -8,6 +11,9 @@ export class Proxy {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
   #losing: string | undefined
+  #meanwhile: () => Promise<void> = () => Promise.resolve()
+  #away = false
+  #silent = false
   /** How many answers were lost. */
   lost = 0
 
@@ -24,7 +30,8 @@ export class Proxy {
       server.close()
     })
     server.on('connection', (client) => {
-      proxy.#forward(client, connect(port, '127.0.0.1'))
+      if (proxy.#away) client.destroy()
+      else proxy.#forward(client, connect(port, '127.0.0.1'))
     })
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
@@ -35,9 +42,39 @@ export class Proxy {
     return `redis://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
   }
 
-  /** Cuts the connection instead of passing on the answer to the next request that contains the text. */
-  loseAnswerTo(text: string): void {
+  /**
+   * Cuts the connection instead of passing on the answer to the next request that contains the text.
+   *
+   * @param meanwhile What happens after the request was carried out and before the connection is cut.
+   */
+  loseAnswerTo(text: string, meanwhile: () => Promise<void> = () => Promise.resolve()): void {
     this.#losing = text
+    this.#meanwhile = meanwhile
+  }
+
+  /** Takes {@link loseAnswerTo} back. */
+  loseNothing(): void {
+    this.#losing = undefined
+  }
+
+  /** Is away: cuts all connections, and lets none come about. */
+  leave(): void {
+    this.#away = true
+    this.cut()
+  }
+
+  comeBack(): void {
+    this.#away = false
+  }
+
+  /** Swallows every byte from now on, also of new connections, and keeps them all open. */
+  goSilent(): void {
+    this.#silent = true
+  }
+
+  /** New connections work again; those that went silent stay so. */
+  speakAgain(): void {
+    this.#silent = false
   }
 
   /** Cuts all connections. */
@@ -47,6 +84,7 @@ export class Proxy {
 
   #forward(client: Socket, server: Socket): void {
     let lose = false
+    let deaf = this.#silent
     for (const socket of [client, server]) {
       this.#sockets.add(socket)
       socket.on('error', () => undefined)
@@ -57,6 +95,8 @@ export class Proxy {
       })
     }
     client.on('data', (request) => {
+      deaf ||= this.#silent
+      if (deaf) return
       if (this.#losing !== undefined && request.includes(this.#losing)) {
         lose = true
         this.#losing = undefined
@@ -64,12 +104,14 @@ export class Proxy {
       server.write(request)
     })
     server.on('data', (answer) => {
+      deaf ||= this.#silent
+      if (deaf) return
       if (!lose) {
         client.write(answer)
         return
       }
       this.lost++
-      client.destroy()
+      void this.#meanwhile().finally(() => client.destroy())
     })
   }
 }

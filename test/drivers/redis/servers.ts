@@ -3,7 +3,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { accessSync, constants } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
@@ -50,6 +50,19 @@ export class PrivateServer {
     return server
   }
 
+  /** A Sentinel, with the lines of its configuration, which it rewrites. */
+  static async startSentinel(configuration: string): Promise<PrivateServer> {
+    const folder = await mkdtemp(join(tmpdir(), 'holdfast-sentinel-'))
+    const port = await freePort()
+    const file = join(folder, 'sentinel.conf')
+    await writeFile(file, `port ${port}\nbind 127.0.0.1\ndir ${folder}\n${configuration}\n`)
+    const process = spawn('redis-server', [file, '--sentinel'], { stdio: 'ignore' })
+    await once(process, 'spawn')
+    const server = new PrivateServer(port, process, folder)
+    await until('the Sentinel answers', async () => (await server.ask('ping')).includes('PONG'))
+    return server
+  }
+
   get url(): string {
     return `redis://127.0.0.1:${this.port}`
   }
@@ -59,8 +72,20 @@ export class PrivateServer {
     return (await execute('redis-cli', ['-p', String(this.port), ...command])).stdout
   }
 
+  /** Listens with TLS as well, where it was started with certificates. */
+  async listenSecurely(): Promise<number> {
+    const port = await freePort()
+    await this.ask('config', 'set', 'tls-port', String(port))
+    return port
+  }
+
   get isRunning(): boolean {
     return this.#process.exitCode === null && this.#process.signalCode === null
+  }
+
+  /** SIGSTOP has it stand still with its connections open, SIGCONT go on. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#process.kill(signal)
   }
 
   /** As a power cut would. */
@@ -108,12 +133,21 @@ export class PrivateCluster {
     return this.servers.map(({ url }) => url)
   }
 
+  /** The address of a master that a replica follows. */
+  async replaceable(): Promise<string> {
+    const running = this.servers.filter((each) => each.isRunning)
+    const told = await Promise.all(running.map((server) => server.ask('info', 'replication')))
+    const master = running[told.findIndex((info) => /role:master[^]*state=online/.test(info))]
+    if (!master) throw new Error('no master has a replica')
+    return `127.0.0.1:${master.port}`
+  }
+
   /** Kills the master at the address and waits until its replica has taken over. */
   async failOver(address: string): Promise<void> {
     const master = this.servers.find(({ port }) => address.endsWith(`:${port}`))
     if (!master) throw new Error(`${address} is not of this cluster`)
     await master.kill()
-    const others = this.servers.filter((server) => server !== master)
+    const others = this.servers.filter((server) => server.isRunning)
     await until('a replica has taken over', async () => {
       const states = await Promise.all(others.map((server) => server.ask('cluster', 'nodes')))
       return states.every((nodes) => {
@@ -132,8 +166,13 @@ export class PrivateCluster {
     await replica.ask('cluster', 'failover')
     await until('it has taken over, and all agree', async () => {
       const states = await Promise.all(running.map((server) => server.ask('cluster', 'info')))
+      // The old master may take itself for one a moment longer.
+      const masters = (await Promise.all(running.map((server) => server.ask('role')))).filter((role) =>
+        role.startsWith('master'),
+      )
       return (
         (await replica.ask('role')).startsWith('master') &&
+        masters.length === 3 &&
         states.every((state) => state.includes('state:ok'))
       )
     })
@@ -150,15 +189,13 @@ export class PrivateCluster {
     const from = masters.find(({ slots }) => slots.some(([first, last]) => first <= slot && slot <= last))
     const to = masters.find((each) => each !== from)
     if (!from || !to) throw new Error('the slot has no master')
-    await to.server.ask('cluster', 'setslot', String(slot), 'importing', from.id)
-    await from.server.ask('cluster', 'setslot', String(slot), 'migrating', to.id)
+    await obeyed(to.server, 'cluster', 'setslot', String(slot), 'importing', from.id)
+    await obeyed(from.server, 'cluster', 'setslot', String(slot), 'migrating', to.id)
     return {
-      carry: async (key) => {
-        await from.server.ask('migrate', '127.0.0.1', String(to.server.port), key, '0', '5000')
-      },
+      carry: (key) => obeyed(from.server, 'migrate', '127.0.0.1', String(to.server.port), key, '0', '5000'),
       finish: async () => {
         for (const { server } of [to, from])
-          await server.ask('cluster', 'setslot', String(slot), 'node', to.id)
+          await obeyed(server, 'cluster', 'setslot', String(slot), 'node', to.id)
       },
     }
   }
@@ -166,6 +203,12 @@ export class PrivateCluster {
   async stop(): Promise<void> {
     for (const server of this.servers) await server.stop()
   }
+}
+
+/** redis-cli ends well also when the server refuses. */
+async function obeyed(server: PrivateServer, ...command: readonly string[]): Promise<void> {
+  const answer = (await server.ask(...command)).trim()
+  if (answer !== 'OK') throw new Error(`${command.join(' ')}: ${answer}`)
 }
 
 /** What a node of a cluster says about itself. */

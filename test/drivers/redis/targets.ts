@@ -1,8 +1,9 @@
 /** The servers that `npm test` has started, and clients and stores over them. */
 
 import { randomBytes } from 'node:crypto'
-import { createClient, createCluster } from 'redis'
+import { createClient, createCluster, createSentinel } from 'redis'
 import { type RedisOptions, redisStore } from '../../../packages/holdfast/src/drivers/redis.ts'
+import { parsed } from '../../../packages/holdfast/src/drivers/redis/address.ts'
 import type { Store } from '../../../packages/holdfast/src/store/store.ts'
 import { atEnd, type Ending } from './ending.ts'
 
@@ -10,6 +11,8 @@ import { atEnd, type Ending } from './ending.ts'
 export type ServerClient = ReturnType<typeof createClient>
 /** A client of a cluster. */
 export type ClusterClient = ReturnType<typeof createCluster>
+/** A client under Sentinel. */
+export type SentinelClient = ReturnType<typeof createSentinel>
 export type AnyClient = ServerClient | ClusterClient
 
 /** One kind of server to run the same tests over. */
@@ -54,6 +57,19 @@ export async function connected(urls: readonly string[]): Promise<AnyClient> {
 
 export async function connectedToServer(url: string): Promise<ServerClient> {
   const client: ServerClient = createClient({ url, ...clientOptions })
+  client.on('error', () => undefined)
+  await client.connect()
+  return client
+}
+
+/** Connects by the URL of Sentinels, `redis+sentinel://host:port,…/master`. */
+export async function connectedToSentinels(url: string): Promise<SentinelClient> {
+  const { hosts, master } = parsed(url)
+  const client: SentinelClient = createSentinel({
+    name: master,
+    sentinelRootNodes: [...hosts],
+    commandOptions: clientOptions.commandOptions,
+  })
   client.on('error', () => undefined)
   await client.connect()
   return client

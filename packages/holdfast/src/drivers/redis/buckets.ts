@@ -6,10 +6,10 @@
 import { InvalidCursor } from '../../errors.ts'
 import type { Page, Slice, Swept, SweptBatch, Sweeping } from '../../store/contract.ts'
 import { isLive, type Key, type StoredRecord } from '../../store/record.ts'
-import { all, type Wire } from './client.ts'
 import { bucketCount, keyOf, type Layout, separate, text } from './layout.ts'
 import type { Records } from './records.ts'
 import { remove, run } from './scripts.ts'
+import { all, type Wire } from './wire.ts'
 
 /** How many buckets are asked in one go: few first, and more while they turn out to be empty. */
 const firstGroup = 8

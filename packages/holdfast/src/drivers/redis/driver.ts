@@ -2,7 +2,7 @@
 
 import { type Clock, systemClock } from '../../clock.ts'
 import { type Duration, milliseconds } from '../../duration.ts'
-import { AnswerLost, InvalidOption, NotSupported } from '../../errors.ts'
+import { AnswerLost, InvalidOption, NotSupported, StoreUnavailable } from '../../errors.ts'
 import type {
   Call,
   Change,
@@ -21,17 +21,20 @@ import type {
   Touch,
   Watch,
 } from '../../store/contract.ts'
-import { isLive, type Key, type Label, type StoredRecord } from '../../store/record.ts'
+import { isLive, type Key, type Label, type StoredRecord, type Version } from '../../store/record.ts'
 import type { StoreOptions } from '../../store/store.ts'
+import { type Acknowledge, Acknowledgement } from './acknowledgement.ts'
 import { Buckets } from './buckets.ts'
-import { all, type Wire } from './client.ts'
+import { Eviction } from './eviction.ts'
 import { Feed } from './feed.ts'
 import { LabelIndex } from './label-index.ts'
-import { joined, Layout, partOf, text } from './layout.ts'
+import { joined, Layout, partOf, type Place, text } from './layout.ts'
 import { Listings } from './listing.ts'
 import { Records } from './records.ts'
+import { type Reindexed, Reindexing } from './reindexing.ts'
 import { create, replace, run, touch } from './scripts.ts'
 import { settingsOf } from './settings.ts'
+import { all, type Wire } from './wire.ts'
 
 /** Settings of a store over Redis. */
 export interface RedisOptions extends StoreOptions {
@@ -40,6 +43,17 @@ export interface RedisOptions extends StoreOptions {
    * point to nothing is mended after this and a half; masters' clocks may differ by half of it. @default '10s'
    */
   readonly promise?: Duration
+  /**
+   * How often a watch proves that it still hears every server, and how long the proof may take: a feed that broke
+   * without a sign is told of within twice this. @default '3s'
+   */
+  readonly heartbeat?: Duration
+  /**
+   * Burying (destroy, revoke), marks and removals are done only when that many replicas have confirmed them. A fail-over
+   * to one of these replicas then keeps them. Not confirmed in time, they end in `OutcomeUnknown`, though written.
+   * @default nothing waits for replicas
+   */
+  readonly acknowledge?: Acknowledge
 }
 
 export class RedisDriver implements Driver {
@@ -50,10 +64,14 @@ export class RedisDriver implements Driver {
   readonly #wait: string
   /** Milliseconds by which the masters' clocks may differ. */
   readonly #drift: number
+  /** Milliseconds between two proofs that a watch still hears. */
+  readonly #heartbeat: number
   readonly #index: LabelIndex
   readonly #records: Records
   readonly #listings: Listings
   readonly #buckets: Buckets
+  readonly #eviction: Eviction
+  readonly #acknowledgement: Acknowledgement | undefined
   readonly #feeds = new Set<Feed>()
 
   constructor(wire: Wire, options: RedisOptions) {
@@ -64,16 +82,23 @@ export class RedisDriver implements Driver {
     this.#clock = options.clock ?? systemClock
     this.#wait = String(2 * milliseconds(options.margin ?? '1h', 'margin'))
     this.#drift = Math.floor(window / 2)
+    this.#heartbeat = milliseconds(options.heartbeat ?? '3s', 'heartbeat')
+    if (this.#heartbeat < 100) throw new InvalidOption('heartbeat must be at least 100 ms')
+    const deadline = milliseconds(options.deadline ?? '5s', 'deadline')
+    this.#acknowledgement = options.acknowledge && new Acknowledgement(wire, options.acknowledge, deadline)
     this.#index = new LabelIndex(this.#wire, this.#layout, window, this.#drift)
     this.#records = new Records(this.#wire, this.#layout)
     this.#listings = new Listings(this.#index, this.#records)
     this.#buckets = new Buckets(this.#wire, this.#layout, this.#records)
+    this.#eviction = new Eviction(this.#wire)
   }
 
   async open(call: Call): Promise<Opened> {
     await this.#wire.connect?.()
     try {
-      return await settingsOf(this.#wire, this.#drift, this.#clock, call)
+      const opened = await settingsOf(this.#wire, this.#drift, this.#clock, call)
+      if (call.signal.aborted) throw new StoreUnavailable('given up before it was open')
+      return opened
     } catch (error) {
       this.#wire.release?.()
       throw error
@@ -82,8 +107,8 @@ export class RedisDriver implements Driver {
 
   async create(record: StoredRecord, call: Call): Promise<'done' | 'conflict'> {
     const { key, version, labels, value, expiresAt, touchedAt } = record
-    const { member, bucket, ...names } = this.#layout.place(key)
-    const channel = this.#layout.channel(bucket, this.#wire.cluster)
+    const place = this.#layout.place(key)
+    const channel = this.#layout.channel(place.bucket, this.#wire.cluster)
     const reserved = isReserved(key)
     const content = [
       version,
@@ -93,26 +118,29 @@ export class RedisDriver implements Driver {
       String(touchedAt),
       this.#wait,
     ]
-    const outcome = await this.#promised(key, [...labels, partOf(key.id)], reserved, call, (deadline) => {
-      const args = [String(call.now), member, ...content, deadline, channel, flag(reserved)]
-      return run(this.#wire, create, [names.record, names.keys, names.expiries], args, call.signal)
-    })
-    return outcome as 'done' | 'conflict'
+    const write = (): Promise<string> =>
+      this.#promised(key, [...labels, partOf(key.id)], reserved, call, (deadline) => {
+        const args = [String(call.now), place.member, ...content, deadline, channel, flag(reserved)]
+        return run(this.#wire, create, [place.record, place.keys, place.expiries], args, call.signal)
+      })
+    return (await this.#acknowledged(reserved, place, version, write)) as 'done' | 'conflict'
   }
 
   async replace(replacement: Replacement, call: Call): Promise<Outcome> {
     const { key, expected, version, value, labels, expiresAt, setsExpiry, touchedAt, expired } = replacement
-    const { member, bucket, ...names } = this.#layout.place(key)
-    const channel = this.#layout.channel(bucket, this.#wire.cluster)
+    const place = this.#layout.place(key)
+    const channel = this.#layout.channel(place.bucket, this.#wire.cluster)
     const reserved = expired || isReserved(key)
     const labelling = [flag(labels !== undefined), joined(labels ?? [])]
     const times = [String(expiresAt), flag(setsExpiry), String(touchedAt), this.#wait]
     const content = [expected, version, Buffer.from(value), ...labelling, ...times]
-    const outcome = await this.#promised(key, labels ?? [], reserved, call, (deadline) => {
-      const args = [String(call.now), member, ...content, deadline, channel, flag(expired), flag(reserved)]
-      return run(this.#wire, replace, [names.record, names.keys, names.expiries], args, call.signal)
-    })
-    return outcome as Outcome
+    const write = (): Promise<string> =>
+      this.#promised(key, labels ?? [], reserved, call, (deadline) => {
+        const marks = [deadline, channel, flag(expired), flag(reserved)]
+        const args = [String(call.now), place.member, ...content, ...marks]
+        return run(this.#wire, replace, [place.record, place.keys, place.expiries], args, call.signal)
+      })
+    return (await this.#acknowledged(reserved, place, version, write)) as Outcome
   }
 
   async touch(touches: readonly Touch[], call: Call): Promise<readonly Outcome[]> {
@@ -127,10 +155,14 @@ export class RedisDriver implements Driver {
 
   async read(
     keys: readonly Key[],
-    { expired }: Required<ReadOptions>,
+    { expired, strict }: Required<ReadOptions>,
     call: Call,
   ): Promise<readonly (StoredRecord | undefined)[]> {
     const records = await this.#records.read(keys)
+    if (strict) {
+      const places = keys.map((key) => this.#layout.place(key))
+      await this.#acknowledgement?.settle(places, records)
+    }
     return records.map((record) => (record && (expired || isLive(record, call.now)) ? record : undefined))
   }
 
@@ -139,14 +171,17 @@ export class RedisDriver implements Driver {
   }
 
   async list(listing: Listing, call: Call): Promise<Page> {
+    await this.#eviction.refuse()
     return await this.#listings.list(listing, call.now)
   }
 
   async count(counting: Counting, call: Call): Promise<number> {
+    await this.#eviction.refuse()
     return await this.#listings.count(counting, call.now)
   }
 
   async scan(slice: Slice, call: Call): Promise<Page> {
+    await this.#eviction.refuse()
     return await this.#buckets.scan(slice, call.now)
   }
 
@@ -157,12 +192,21 @@ export class RedisDriver implements Driver {
   }
 
   async remove(keys: readonly Key[]): Promise<void> {
-    const pending = keys.map((key) => this.#buckets.remove(key))
+    const pending = keys.map(async (key) => {
+      const removed = await this.#buckets.remove(key)
+      await this.#acknowledgement?.removed(this.#layout.place(key))
+      return removed
+    })
     await this.#forget(await all(`removing ${keys.length} records`, pending))
   }
 
+  /** Puts back index entries that were lost. */
+  async reindex(signal?: AbortSignal): Promise<Reindexed> {
+    return await new Reindexing(this.#wire, this.#layout, this.#records, this.#index).run(signal)
+  }
+
   async watch(listener: (change: Change) => void): Promise<Watch> {
-    const feed = new Feed(this.#wire, this.#layout, listener)
+    const feed = new Feed(this.#wire, this.#layout, this.#heartbeat, listener)
     await feed.start()
     this.#feeds.add(feed)
     return {
@@ -184,6 +228,17 @@ export class RedisDriver implements Driver {
   async #forget(removed: readonly (Swept | undefined)[]): Promise<void> {
     const repairs = removed.map(async (each) => each && (await this.#listings.forget(each)))
     await Promise.allSettled(repairs)
+  }
+
+  /** What must not come back is confirmed by replicas, where that was asked for. */
+  async #acknowledged(
+    reserved: boolean,
+    place: Place,
+    version: Version,
+    write: () => Promise<string>,
+  ): Promise<string> {
+    if (!reserved || !this.#acknowledgement) return await write()
+    return await this.#acknowledgement.write(place, version, write)
   }
 
   /** Writes a record under a promise of its labels, and promises anew as often as the promise has lapsed meanwhile. */

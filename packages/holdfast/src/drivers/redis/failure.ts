@@ -16,26 +16,21 @@ export class ScriptUnknown extends Error {}
 /** The slot is being moved, and of the keys of one command some are here and some there. Nothing was changed. */
 export class SlotMoving extends Error {}
 
-/** Errors of node-redis after which the command was certainly not sent. */
-const unsent = new Set([
-  'ClientClosedError',
-  'ClientOfflineError',
-  'AbortError',
-  'TimeoutError',
-  'CommandTimeoutDuringMaintenanceError',
-  'ConnectionTimeoutError',
-  'RootNodesUnavailableError',
-])
-
 /** Answers with which a server refuses a command before it changed anything. */
 const refusals =
   /\b(LOADING|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|MISCONF|BUSY|MOVED|ASK|CROSSSLOT|ERR max number of clients)\b/
 
+/** Answers to a greeting, or to a command, that only another URL or other settings can change. */
+const misconfigurations =
+  /^(NOAUTH|WRONGPASS|NOPERM)\b|^ERR (AUTH |invalid password|DB index|SELECT is not allowed)/
+
 /**
  * Gives the coded error for a failed command. What can't be told apart is `AnswerLost`, because that is always safe:
  * the guard reads and sees.
+ *
+ * @param isUnsent Whether this error of the client's own means that the command was certainly not sent.
  */
-export function failure(error: unknown): Error {
+export function failure(error: unknown, isUnsent: (error: Error) => boolean): Error {
   if (error instanceof HoldfastError) return error
   if (!(error instanceof Error)) return new AnswerLost('Redis did not answer', { cause: error })
   const { message } = error
@@ -50,9 +45,8 @@ export function failure(error: unknown): Error {
   }
   if (/\bREADONLY\b/.test(message))
     return new StoreReadOnly('Redis is a replica: it can only be read', details)
-  if (/^(NOAUTH|WRONGPASS|NOPERM)\b/.test(message))
-    return new StoreMisconfigured(`Redis refused: ${message}`, details)
-  if (unsent.has(error.constructor.name) || message === 'The queue is full' || refusedConnection(error)) {
+  if (misconfigurations.test(message)) return new StoreMisconfigured(`Redis refused: ${message}`, details)
+  if (isUnsent(error) || refusedConnection(error)) {
     return new StoreUnavailable(`Redis cannot be reached: ${message || error.constructor.name}`, details)
   }
   if (refusals.test(message)) return new StoreUnavailable(`Redis refused: ${message}`, details)

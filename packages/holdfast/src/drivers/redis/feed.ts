@@ -2,17 +2,17 @@
  * Tells of changes by publish and subscribe. Each record's script publishes the record's member at the master that
  * runs it; the feed is subscribed at *every* master, over connections of its own, so that no message has to cross the
  * bus of the cluster, where it could get lost unseen. A lost connection is seen, and answered by `broken`, a new
- * connection, `restored` and `reset`.
+ * connection, `restored` and `reset`. A connection that only seems to stand is found out by a heartbeat: the same echo
+ * as `mark`.
  */
 
 import { randomBytes } from 'node:crypto'
 import { systemClock } from '../../clock.ts'
 import { StoreUnavailable } from '../../errors.ts'
 import type { Change, Watch } from '../../store/contract.ts'
-import type { Master, RedisSubscriber, Wire } from './client.ts'
-import { failure } from './failure.ts'
-import { bucketCount, keyOf, type Layout } from './layout.ts'
+import { bucketCount, keyOf, type Layout, text } from './layout.ts'
 import { slotCount, slotOf } from './slot.ts'
+import type { Master, Subscription, Wire } from './wire.ts'
 
 /** Milliseconds after which an echo or a connection that doesn't come is given up. */
 const patience = 5_000
@@ -23,10 +23,12 @@ const longestPause = 2_000
 /** The subscription at one master. */
 interface Link {
   readonly master: Master
-  readonly connection: RedisSubscriber
+  readonly subscription: Subscription
   readonly channels: readonly string[]
   /** The slots that the master had when this was subscribed, as it wrote them. */
   readonly slots: string
+  /** Says so once the connection broke. */
+  readonly fate: { lost: boolean; cause?: unknown }
 }
 
 export class Feed implements Watch {
@@ -35,13 +37,17 @@ export class Feed implements Watch {
   readonly #listener: (change: Change) => void
   readonly #echoes = new Map<string, () => void>()
   readonly #breaks = new Set<(cause: Error) => void>()
+  /** Milliseconds between two heartbeats, and how long one may take. */
+  readonly #heartbeat: number
+  #cancelHeartbeat: (() => void) | undefined
   #links: readonly Link[] = []
   #cancelPause: (() => void) | undefined
   #state: 'new' | 'up' | 'broken' | 'closed' = 'new'
 
-  constructor(wire: Wire, layout: Layout, listener: (change: Change) => void) {
+  constructor(wire: Wire, layout: Layout, heartbeat: number, listener: (change: Change) => void) {
     this.#wire = wire
     this.#layout = layout
+    this.#heartbeat = heartbeat
     this.#listener = listener
   }
 
@@ -49,32 +55,56 @@ export class Feed implements Watch {
   async start(): Promise<void> {
     await this.#connect()
     this.#state = 'up'
+    this.#listen()
   }
 
   async mark(): Promise<void> {
+    await this.#prove(patience)
+  }
+
+  /** Has every master echo within `ms`: what it told before has arrived then. */
+  async #prove(ms: number): Promise<void> {
     if (this.#state !== 'up') throw new StoreUnavailable('the feed of changes is broken')
     const links = this.#links
     try {
-      await Promise.all(links.map((link) => this.#echo(link)))
-      await this.#refuseMoved(links)
+      await Promise.all(links.map((link) => this.#echo(link, ms)))
+      await this.#within(ms, async (resolve) => {
+        await this.#refuseMoved(links)
+        resolve()
+      })
     } catch (error) {
-      this.#break(error)
+      // Where it has been replaced meanwhile, this says nothing of what is there now.
+      if (links === this.#links) this.#break(error)
       throw new StoreUnavailable('the feed of changes is broken', { cause: error })
     }
+  }
+
+  /** The next heartbeat, and all that follow. */
+  #listen(): void {
+    this.#cancelHeartbeat = systemClock.timer(this.#heartbeat, () => {
+      this.#prove(this.#heartbeat).then(
+        () => {
+          if (this.#state === 'up') this.#listen()
+        },
+        // Told already; a new heartbeat begins when it is back.
+        () => undefined,
+      )
+    })
   }
 
   close(): void {
     this.#state = 'closed'
     this.#cancelPause?.()
+    this.#cancelHeartbeat?.()
     this.#disconnect(new StoreUnavailable('the watch was closed'))
   }
 
   /** Publishes a nonce where the records publish, and waits until it has come back. */
-  async #echo({ master, channels }: Link): Promise<void> {
+  async #echo({ master, channels }: Link, ms: number): Promise<void> {
     const [channel] = channels
     if (channel === undefined) return
     const nonce = `!${randomBytes(9).toString('base64url')}`
-    await this.#within(patience, (resolve) => {
+    await this.#within(ms, (resolve) => {
       this.#echoes.set(nonce, resolve)
       return master.send(['PUBLISH', channel, nonce])
     }).finally(() => this.#echoes.delete(nonce))
@@ -92,10 +122,16 @@ export class Feed implements Watch {
     const links = opening.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
     const failed = opening.find((each) => each.status === 'rejected')
     if (failed) {
-      for (const { connection } of links) connection.destroy()
-      throw failure(failed.reason)
+      for (const { subscription } of links) subscription.close()
+      throw failed.reason
     }
     this.#links = links
+    // While others were still subscribing.
+    const fallen = links.find(({ fate }) => fate.lost)
+    if (fallen) {
+      this.#disconnect(new StoreUnavailable('a subscription broke', { cause: fallen.fate.cause }))
+      throw new StoreUnavailable('a subscription broke', { cause: fallen.fate.cause })
+    }
     await this.#refuseGaps(links)
   }
 
@@ -113,28 +149,32 @@ export class Feed implements Watch {
     const slots = await this.#slots(master)
     const own = slotsIn(slots)
     const channels = this.#all().flatMap(({ tag, channel }) => (own.has(slotOf(tag)) ? [channel] : []))
-    const connection = master.subscriber()
-    // A second error of the same connection, or one before it was ready, has nothing more to tell.
-    const lost = new Promise<never>((_, reject) => {
-      connection.on('error', (cause) => {
-        reject(failure(cause))
-        if (this.#links.some((link) => link.connection === connection)) this.#break(cause)
-      })
+    const fate: Link['fate'] = { lost: false }
+    const subscribing = master.subscribe(channels, {
+      told: (message) => {
+        this.#told(message)
+      },
+      lost: (cause) => {
+        Object.assign(fate, { lost: true, cause })
+        if (this.#links.some((link) => link.fate === fate)) this.#break(cause)
+      },
     })
-    lost.catch(() => undefined)
     try {
       await this.#within(patience, async (resolve) => {
-        await Promise.race([connection.connect(), lost])
-        if (channels.length > 0) {
-          await Promise.race([connection.subscribe([...channels], (message) => this.#told(message)), lost])
-        }
+        await subscribing
         resolve()
       })
-      return { master, connection, channels, slots }
     } catch (error) {
-      connection.destroy()
+      // It may come about when nobody waits for it any more.
+      subscribing.then(
+        (late) => {
+          late.close()
+        },
+        () => undefined,
+      )
       throw error
     }
+    return { master, subscription: await subscribing, channels, slots, fate }
   }
 
   /** All channels, each with a tag of what is told there. */
@@ -149,7 +189,7 @@ export class Feed implements Watch {
   /** The slots of a master in its own words; of one that isn't a master any more, none. */
   async #slots(master: Master): Promise<string> {
     if (!this.#wire.cluster) return `0-${slotCount - 1}`
-    const nodes = String(await master.send(['CLUSTER', 'NODES'])).split('\n')
+    const nodes = text(await master.send(['CLUSTER', 'NODES'])).split('\n')
     const [, , flags = '', , , , , , ...slots] =
       nodes.find((line) => line.includes('myself'))?.split(' ') ?? []
     return flags.includes('master') ? slots.join(' ') : ''
@@ -165,13 +205,14 @@ export class Feed implements Watch {
   #break(cause: unknown): void {
     if (this.#state !== 'up') return
     this.#state = 'broken'
-    this.#disconnect(failure(cause))
+    this.#cancelHeartbeat?.()
+    this.#disconnect(new StoreUnavailable('the feed of changes broke', { cause }))
     this.#listener({ type: 'broken', cause })
     void this.#comeBack()
   }
 
   #disconnect(cause: Error): void {
-    for (const { connection } of this.#links) connection.destroy()
+    for (const { subscription } of this.#links) subscription.close()
     this.#links = []
     for (const reject of this.#breaks) reject(cause)
   }
@@ -202,6 +243,7 @@ export class Feed implements Watch {
       return
     }
     this.#state = 'up'
+    this.#listen()
     this.#listener({ type: 'restored' })
     this.#listener({ type: 'reset' })
   }

@@ -16,9 +16,9 @@
 import { randomBytes } from 'node:crypto'
 import type { Call } from '../../store/contract.ts'
 import type { Label } from '../../store/record.ts'
-import type { Wire } from './client.ts'
 import { type Layout, text } from './layout.ts'
 import { drop, page, promise, run } from './scripts.ts'
+import type { Wire } from './wire.ts'
 
 /** One entry as it was found. */
 export interface Entry {

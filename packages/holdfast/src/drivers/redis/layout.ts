@@ -13,6 +13,8 @@ export const bucketCount = 4_096
 /** Where one record lives. */
 export interface Place {
   readonly bucket: number
+  /** `{namespace:bucket}` */
+  readonly tag: string
   /** `collection/id`, the record's member in the indexes of its bucket. */
   readonly member: string
   /** HASH: v version, d value, l labels, e expiry, t time of the last touch. */
@@ -44,11 +46,16 @@ export class Layout {
     return `{${this.#namespace}:${bucket.toString(16).padStart(3, '0')}}`
   }
 
+  /** A pattern of SCAN that the names of all records fit. */
+  anyRecord(): string {
+    return `{${this.#namespace}:???}r:*`
+  }
+
   place(key: Key): Place {
     const member = keyText(key)
     const bucket = bucketOf(member)
     const tag = this.tag(bucket)
-    return { bucket, member, record: `${tag}r:${member}`, keys: `${tag}k`, expiries: `${tag}e` }
+    return { bucket, tag, member, record: `${tag}r:${member}`, keys: `${tag}k`, expiries: `${tag}e` }
   }
 
   label(collection: string, label: Label): LabelPlace {

@@ -5,118 +5,172 @@
  */
 
 import { ClientMissing, StoreMisconfigured, StoreUnavailable } from '../../errors.ts'
-import { type RedisClient, type RedisCluster, type Wire, wireOf } from './client.ts'
+import type { TlsOptions } from '../../store/store.ts'
+import { type Address, parsed } from './address.ts'
 import { failure } from './failure.ts'
+import { text } from './layout.ts'
+import { nodeRedisWire, type RedisClient, type RedisCluster, type RedisSentinel } from './node-redis.ts'
+import { waitToSend, type Wire } from './wire.ts'
 
 /** What is used of the package `redis`. */
 interface Library {
   createClient(options: object): RedisClient & Life
   createCluster(options: object): RedisCluster & Life
+  createSentinel(options: object): RedisSentinel & Life
 }
 
 interface Life {
   connect(): Promise<unknown>
-  destroy(): void
+  destroy(): unknown
   on(event: 'error' | 'node-error', listener: (cause: unknown) => void): unknown
 }
 
-/** Milliseconds that a command may wait to be sent. */
-const waitToSend = 1_000
+/** Where the servers are, and how the connections to them are made. */
+interface Place extends Address {
+  readonly socket: object
+}
+
+/** A client and the wire over it. */
+interface Held {
+  readonly client: Life
+  readonly wire: Wire
+}
+
 const connectTimeout = 2_000
 const pingInterval = 2_000
 /** Milliseconds without a byte from the server after which a connection counts as dead. */
 const socketTimeout = 5_000
+/** Milliseconds between two looks of our own at where Sentinel says that the master is. */
+const scanInterval = 1_000
+
+const socket = {
+  connectTimeout,
+  socketTimeout,
+  reconnectStrategy: (retries: number): number => Math.min(20 * 2 ** retries, 500),
+}
+const commandOptions = { timeout: waitToSend }
 
 /** A wire over a client of our own, connected by `connect` and closed by `release`. */
-export function ownWire(url: string, load: () => Promise<unknown>): Wire {
+export function ownWire(url: string, load: () => Promise<unknown>, tls?: TlsOptions): Wire {
   const address = parsed(url)
-  let held: { readonly client: Life; readonly wire: Wire } | undefined
+  if (tls && !address.secure)
+    throw new StoreMisconfigured('the option "tls" needs a URL that begins with rediss: or valkeys:')
+  const place: Place = { ...address, socket: address.secure ? { ...socket, ...tls, tls: true } : socket }
+  let held: Held | undefined
+  let connecting: Promise<void> | undefined
+  const connect = async (): Promise<void> => {
+    try {
+      held = await heldFor(place, asLibrary(await load()))
+    } finally {
+      connecting = undefined
+    }
+  }
   const current = (): Wire => {
     if (!held) throw new StoreUnavailable('Redis is not connected')
     return held.wire
   }
   return {
-    cluster: address.hosts.length > 1,
+    get cluster() {
+      return held?.wire.cluster ?? address.kind === 'cluster'
+    },
     send: async (...command) => await current().send(...command),
     masters: async () => await current().masters(),
+    owner: async (name) => await current().owner(name),
     async connect() {
       if (held) return
-      const client = clientFor(address, asLibrary(await load()))
-      await connected(client)
-      held = { client, wire: wireOf(client) }
+      // An attempt that was given up may still be under way when the next one comes.
+      connecting ??= connect()
+      await connecting
     },
     release() {
-      held?.client.destroy()
+      if (held) letGo(held.client)
       held = undefined
     },
   }
 }
 
-interface Address {
-  readonly url: string
-  readonly secure: boolean
-  /** `user:password@`, or nothing. */
-  readonly credentials: string
-  readonly hosts: readonly string[]
+async function heldFor(place: Place, library: Library): Promise<Held> {
+  if (place.kind === 'cluster') return await connected(clusterFor(place, library))
+  if (place.kind === 'sentinel') return await connected(sentinelFor(place, library))
+  const server = await connected(library.createClient(serverSettings(place)))
+  if (!(await isOfCluster(server))) return server
+  // The address of one node is enough to find the others.
+  letGo(server.client)
+  if (place.database !== 0) throw new StoreMisconfigured('a cluster has no database but 0')
+  return await connected(clusterFor(place, library))
 }
 
-/** Errors never repeat the URL: it may hold a password. */
-function parsed(url: string): Address {
-  const match = /^redis(s?):\/\/((?:[^@/]*@)?)([^@/]+)((?:\/\d{0,5})?)$/.exec(url)
-  const [, secure = '', credentials = '', list = '', path = ''] = match ?? []
-  const hosts = list.split(',')
-  const valid = hosts.every((host) => URL.canParse(`redis://${credentials}${host}`))
-  if (!match || !valid) {
-    throw new StoreMisconfigured(
-      'write redis://[user:password@]host[:port][/db], or several hosts with commas for a cluster; percent-encode the password',
-    )
+/** Whether one node is part of a cluster. */
+async function isOfCluster({ client, wire }: Held): Promise<boolean> {
+  try {
+    return text(await wire.send('', ['INFO', 'cluster'])).includes('cluster_enabled:1')
+  } catch (error) {
+    letGo(client)
+    throw asUnavailable(error)
   }
-  if (hosts.length > 1 && /[1-9]/.test(path)) throw new StoreMisconfigured('a cluster has no database but 0')
-  return { url, secure: secure === 's', credentials, hosts }
 }
 
-function clientFor(address: Address, library: Library): (RedisClient | RedisCluster) & Life {
-  const reconnectStrategy = (retries: number): number => Math.min(20 * 2 ** retries, 500)
-  const socket = { connectTimeout, socketTimeout, reconnectStrategy }
-  const commandOptions = { timeout: waitToSend }
-  const [only, ...more] = address.hosts
-  if (more.length === 0)
-    return library.createClient({ url: address.url, pingInterval, socket, commandOptions })
-  const { username, password } = new URL(`redis://${address.credentials}${only ?? ''}`)
-  const login = {
-    ...(username && { username: decodeURIComponent(username) }),
-    ...(password && { password: decodeURIComponent(password) }),
-  }
+function serverSettings(place: Place): object {
+  const [{ host, port } = { host: '', port: 0 }] = place.hosts
+  const { login, database } = place
+  return { ...login, database, pingInterval, socket: { ...place.socket, host, port }, commandOptions }
+}
+
+function clusterFor(place: Place, library: Library): RedisCluster & Life {
   return library.createCluster({
-    rootNodes: address.hosts.map((host) => ({ url: `redis${address.secure ? 's' : ''}://${host}` })),
-    defaults: { ...login, pingInterval, socket: address.secure ? { ...socket, tls: true } : socket },
+    rootNodes: place.hosts.map(({ host, port }) => ({ socket: { host, port } })),
+    defaults: { ...place.login, pingInterval, socket: place.socket },
     commandOptions,
     topologyRefreshOnReconnectionAttemptStrategy: 500,
   })
 }
 
+function sentinelFor(place: Place, library: Library): RedisSentinel & Life {
+  const { login, database, hosts, master } = place
+  return library.createSentinel({
+    name: master,
+    sentinelRootNodes: hosts,
+    nodeClientOptions: { ...login, database, pingInterval, socket: place.socket },
+    sentinelClientOptions: { pingInterval, socket: place.socket },
+    commandOptions,
+    scanInterval,
+  })
+}
+
 /** Connects, or fails at the first error: later ones are the business of whoever sends a command. */
-async function connected(client: Life): Promise<void> {
+async function connected(client: (RedisClient | RedisCluster | RedisSentinel) & Life): Promise<Held> {
   try {
     await new Promise<void>((resolve, reject) => {
       client.on('node-error', () => undefined)
       client.on('error', (cause) => {
-        reject(failure(cause))
+        reject(cause instanceof Error ? cause : new Error(String(cause)))
       })
       client.connect().then(() => {
         resolve()
       }, reject)
     })
   } catch (error) {
-    client.destroy()
-    // Nothing but the greeting was sent, so nothing can have been changed.
-    const cause = failure(error)
-    throw cause instanceof StoreMisconfigured ? cause : new StoreUnavailable(cause.message, { cause: error })
+    letGo(client)
+    throw asUnavailable(error)
   }
+  return { client, wire: nodeRedisWire(client) }
+}
+
+/** Nothing but the greeting was sent, so nothing can have been changed. */
+function asUnavailable(error: unknown): Error {
+  const cause = failure(error, () => true)
+  return cause instanceof StoreMisconfigured ? cause : new StoreUnavailable(cause.message, { cause: error })
+}
+
+/** However a client is closed: what it has to say at its end, also that it never was open, helps nobody. */
+function letGo(client: Life): void {
+  Promise.resolve()
+    .then(() => client.destroy())
+    .catch(() => undefined)
 }
 
 function asLibrary(loaded: unknown): Library {
-  if (typeof loaded === 'object' && loaded && 'createClient' in loaded && 'createCluster' in loaded) {
+  if (typeof loaded === 'object' && loaded && 'createClient' in loaded && 'createSentinel' in loaded) {
     return loaded as Library
   }
   throw new ClientMissing('this store needs the package redis, version 5 or later: npm install redis')

@@ -12,8 +12,8 @@
 import { createHash } from 'node:crypto'
 import { systemClock } from '../../clock.ts'
 import { StoreUnavailable } from '../../errors.ts'
-import type { Argument, Wire } from './client.ts'
 import { ScriptUnknown, SlotMoving } from './failure.ts'
+import type { Argument, Wire } from './wire.ts'
 
 /** A script and its digest. */
 export interface Script {
@@ -191,3 +191,18 @@ export const drop = script(`
 if (redis.call('HGET', KEYS[2], ARGV[1]) or '') ~= ARGV[2] then return 0 end
 redis.call('HDEL', KEYS[2], ARGV[1])
 return redis.call('ZREM', KEYS[1], ARGV[1])`)
+
+/**
+ * KEYS record beat. Answers with the version of the record, and writes something for replicas to follow, which is
+ * gone after a second. The removal before it makes way where the memory is full.
+ */
+export const confirm = script(`
+redis.call('DEL', KEYS[2])
+redis.call('SET', KEYS[2], '', 'PX', 1000)
+return redis.call('HGET', KEYS[1], 'v') or ''`)
+
+/** KEYS record keys expiries; ARGV member. Enters a record where it is missing; answers with how many entries were. */
+export const reenter = script(`
+local expiresAt = redis.call('HGET', KEYS[1], 'e')
+if not expiresAt then return 0 end
+return redis.call('ZADD', KEYS[2], 'NX', 0, ARGV[1]) + redis.call('ZADD', KEYS[3], 'NX', expiresAt, ARGV[1])`)

@@ -3,8 +3,9 @@
 import type { Clock } from '../../clock.ts'
 import { ClockSkew, HoldfastError, StoreMisconfigured, StoreReadOnly } from '../../errors.ts'
 import type { Call, Capabilities, Opened } from '../../store/contract.ts'
-import type { Master, Wire } from './client.ts'
+import { evicts, linesOf } from './eviction.ts'
 import { text } from './layout.ts'
+import type { Master, Wire } from './wire.ts'
 
 /** What one server said about itself. */
 interface Settings {
@@ -41,11 +42,15 @@ export async function settingsOf(wire: Wire, drift: number, clock: Clock, call: 
     )
   }
   const skew = Math.abs(most) > Math.abs(least) ? most : least
-  return { capabilities: capabilitiesOf(all), skew, description: describe(wire, all) }
+  return {
+    capabilities: { ...capabilitiesOf(all), watch: wire.deaf === undefined },
+    skew,
+    description: describe(wire, all),
+  }
 }
 
 async function ask(master: Master, offset: number, clock: Clock): Promise<Settings> {
-  const info = parsed(String(await master.send(['INFO'])))
+  const info = linesOf(text(await master.send(['INFO'])))
   const sent = clock.elapsed()
   const [seconds, microseconds] = ((await master.send(['TIME'])) as readonly unknown[]).map((part) =>
     Number(text(part)),
@@ -60,25 +65,18 @@ async function ask(master: Master, offset: number, clock: Clock): Promise<Settin
 /** Many hosted servers forbid CONFIG. What can't be asked isn't promised. */
 async function appendFsync(master: Master): Promise<string> {
   try {
-    const reply = await master.send(['CONFIG', 'GET', 'appendfsync'])
-    const parts = Array.isArray(reply)
-      ? reply
-      : reply instanceof Map
-        ? [...reply.values()]
-        : Object.values(reply ?? {})
-    return text(parts.at(-1))
+    return last(await master.send(['CONFIG', 'GET', 'appendfsync']))
   } catch (error) {
     if (error instanceof HoldfastError) return ''
     throw error
   }
 }
 
-function parsed(info: string): ReadonlyMap<string, string> {
-  return new Map(
-    info.split('\r\n').flatMap((line) => {
-      const colon = line.indexOf(':')
-      return colon > 0 ? [[line.slice(0, colon), line.slice(colon + 1)]] : []
-    }),
+/** The last text of a reply: clients give a pair as an array, a Map, an object or an array of objects. */
+function last(reply: unknown): string {
+  if (typeof reply !== 'object' || reply === null || reply instanceof Uint8Array) return text(reply)
+  return last(
+    (reply instanceof Map ? [...(reply.values() as Iterable<unknown>)] : Object.values(reply)).at(-1),
   )
 }
 
@@ -99,10 +97,8 @@ function refuseUnfit(info: ReadonlyMap<string, string>, cluster: boolean): void 
     throw new StoreReadOnly('this Redis server is a replica: it can only be read')
 }
 
-function capabilitiesOf(all: readonly Settings[]): Capabilities {
-  const keepsAll = all.every(
-    ({ info }) => info.get('maxmemory') === '0' || info.get('maxmemory_policy') === 'noeviction',
-  )
+function capabilitiesOf(all: readonly Settings[]): Omit<Capabilities, 'watch'> {
+  const keepsAll = !all.some(({ info }) => evicts(info))
   return {
     // Replication is asynchronous: a replica that takes over may lack the last acknowledged writes.
     durable: { process: true, machine: all.every(({ synced }) => synced), failover: false },
@@ -116,7 +112,6 @@ function capabilitiesOf(all: readonly Settings[]): Capabilities {
     nativeExpiry: true,
     cheapTouch: true,
     cached: false,
-    watch: true,
     maxBatch: mostKeys,
   }
 }

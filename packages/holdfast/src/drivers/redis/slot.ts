@@ -16,3 +16,8 @@ export function slotOf(tag: string): number {
     crc = ((crc << 8) ^ (table[(crc >> 8) ^ byte] ?? 0)) & 0xffff
   return crc % slotCount
 }
+
+/** The slot of a name that begins with its tag. */
+export function slotOfName(name: string): number {
+  return slotOf(name.slice(0, name.indexOf('}') + 1))
+}

@@ -1,0 +1,92 @@
+/** The seam behind which clients differ: how a command reaches the server that owns a name, and how changes are heard. */
+
+import { systemClock } from '../../clock.ts'
+import { PartialAnswer, StoreUnavailable } from '../../errors.ts'
+
+/** One argument of a command. */
+export type Argument = string | Buffer
+
+/** Milliseconds that a command may wait for a connection before it is refused unsent. */
+export const waitToSend = 1_000
+
+/** Milliseconds after which a subscription that doesn't come about is given up. */
+export const subscribingPatience = 5_000
+
+/** Hears what is published at one server. */
+export interface Audience {
+  told(message: string): void
+  /** The connection broke: nothing more will be told over it. Called once at most after the subscription stands. */
+  lost(cause: unknown): void
+}
+
+/** A standing subscription, over a connection of its own. */
+export interface Subscription {
+  close(): void
+}
+
+/** One server that takes writes, over connections that follow no redirection. */
+export interface Master {
+  /** Sends one command. Commands of one tick go over one connection, in their order. */
+  send(args: readonly Argument[]): Promise<unknown>
+  /** Resolves when the server has confirmed. @throws a coded error, with nothing left open */
+  subscribe(channels: readonly string[], audience: Audience): Promise<Subscription>
+}
+
+/** How commands reach the servers. */
+export interface Wire {
+  readonly cluster: boolean
+  /** The client sends what was meant for one node on to another. */
+  readonly roams?: boolean
+  /** Why the client can't tell of changes, where it can't. */
+  readonly deaf?: string
+  /**
+   * Sends one command to the master that owns `name`. Commands of one tick travel together.
+   *
+   * @param signal Takes back what wasn't sent yet: a write that the caller gave up must not happen later.
+   */
+  send(name: string, args: readonly Argument[], signal?: AbortSignal): Promise<unknown>
+  /** Every server that takes writes. */
+  masters(): Promise<readonly Master[]>
+  /** The one of them that owns `name`, as far as the client knows. */
+  owner(name: string): Promise<Master>
+  /** Only a client of our own is connected and let go of. */
+  connect?(): Promise<void>
+  release?(): void
+}
+
+/** What is pending, or `StoreUnavailable` when it takes longer than `ms`. */
+export async function inTime<T>(pending: Promise<T>, ms: number, why: string): Promise<T> {
+  let cancel = (): void => undefined
+  try {
+    return await Promise.race([
+      pending,
+      new Promise<never>((_, reject) => {
+        cancel = systemClock.timer(ms, () => {
+          reject(new StoreUnavailable(why))
+        })
+      }),
+    ])
+  } finally {
+    cancel()
+  }
+}
+
+/**
+ * Waits for all answers. A part of them is not an answer.
+ *
+ * @throws {PartialAnswer} when some are missing; the error itself when all are, or when there is only one.
+ */
+export async function all<T>(what: string, pending: readonly Promise<T>[]): Promise<readonly T[]> {
+  const [only, ...more] = pending
+  if (only && more.length === 0) return [await only]
+  const settled = await Promise.allSettled(pending)
+  const failed = settled.filter((each) => each.status === 'rejected')
+  const [first] = failed
+  if (!first) return settled.map((each) => (each as PromiseFulfilledResult<T>).value)
+  if (failed.length === settled.length) throw first.reason
+  throw new PartialAnswer(
+    `${what}: ${failed.length} of ${settled.length} were not answered`,
+    settled.map((each) => (each.status === 'fulfilled' ? { answer: each.value } : undefined)),
+    { cause: first.reason },
+  )
+}

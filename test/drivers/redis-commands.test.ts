@@ -1,0 +1,80 @@
+/** Which commands reach the server: none that walks through all names, and few. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { connect } from 'node:net'
+import { never } from '../../packages/holdfast/src/store/record.ts'
+import { fakeClock } from '../../packages/holdfast/src/testing/clock.ts'
+import { atEnd, type Ending } from './redis/ending.ts'
+import { privateServer, skipPrivate, until } from './redis/servers.ts'
+import { Bench } from './redis/targets.ts'
+
+/** Everything that the driver sends, and what its scripts call. */
+const known = new Set([
+  ...[
+    'HELLO',
+    'CLIENT',
+    'PING',
+    'INFO',
+    'TIME',
+    'CONFIG',
+    'EVAL',
+    'EVALSHA',
+    'SUBSCRIBE',
+    'UNSUBSCRIBE',
+    'PUBLISH',
+  ],
+  ...['HMGET', 'ZCARD', 'ZRANGEBYLEX', 'ZREVRANGEBYLEX', 'ZRANGEBYSCORE'],
+  ...['HGET', 'HSET', 'HSTRLEN', 'HDEL', 'EXISTS', 'ZADD', 'ZREM', 'DEL', 'PEXPIREAT', 'PERSIST'],
+])
+
+describe('Redis, the commands that it is sent', { skip: skipPrivate }, () => {
+  it('are none that walk through the names, whatever the store does', async (t) => {
+    const server = await privateServer(t)
+    const sent = await monitored(t, server.port)
+    const bench = new Bench(t, [server.url], { clears: false })
+    const clock = fakeClock({ start: Date.now() })
+    const store = await bench.store({ clock })
+    const watch = await store.watch(() => undefined)
+    const key = { collection: 'sessions', id: 'a' }
+    const value = Buffer.from('{}')
+    const labels = ['tenant:t', 'user:ada']
+    const made = await store.create({ key, value, labels, expiresAt: clock.now() + 1_000 })
+    assert.equal(made.status, 'done')
+    const expected = made.version
+    await store.touch([{ key, version: expected, expiresAt: clock.now() + 2_000 }])
+    await store.replace({ key, expected, value, labels: ['user:ada'], expiresAt: never, setsExpiry: true })
+    await store.read(key)
+    await store.readMany([key, { ...key, id: 'b' }])
+    await store.list('sessions', { labels })
+    await store.list('sessions', { reverse: true })
+    await store.count('sessions', { labels: ['user:ada'] })
+    await store.scan({ index: 0, of: 1 })
+    await store.create({ key: { ...key, id: 'brief' }, value, labels, expiresAt: clock.now() + 1_000 })
+    clock.advance(3 * 3_600_000)
+    assert.equal((await store.sweep()).removed.length, 1)
+    await store.remove([key])
+    await watch.mark()
+    await watch.close()
+    await until('it has been seen', () => sent().has('PERSIST') && sent().has('ZRANGEBYSCORE'))
+    assert.deepEqual(
+      [...sent()].filter((name) => !known.has(name)),
+      [],
+    )
+    for (const walking of ['KEYS', 'SCAN', 'HSCAN', 'ZSCAN', 'SSCAN', 'RANDOMKEY', 'SMEMBERS', 'HGETALL'])
+      assert.ok(!sent().has(walking), walking)
+  })
+})
+
+/** The names of all commands that a server is sent from now on, also by scripts. */
+async function monitored(t: Ending, port: number): Promise<() => ReadonlySet<string>> {
+  const socket = connect(port, '127.0.0.1')
+  atEnd(t, () => {
+    socket.destroy()
+  })
+  let lines = ''
+  socket.on('data', (data) => (lines += data.toString('latin1')))
+  socket.write('MONITOR\r\n')
+  await until('it is monitored', () => lines.startsWith('+OK'))
+  return () => new Set(Array.from(lines.matchAll(/\] "([^"]*)"/g), ([, name = '']) => name.toUpperCase()))
+}
