@@ -43,6 +43,28 @@ export interface StoreOptions {
   readonly circuit?: boolean
 }
 
+/** How the connection to a server is secured: what Node.js's `tls.connect` takes, as far as it is needed here. */
+export interface TlsOptions {
+  /** The authorities to trust, in PEM. @default those of Node.js */
+  readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[]
+  /** The client's certificate, in PEM. */
+  readonly cert?: string | Uint8Array
+  /** The key of the client's certificate, in PEM. */
+  readonly key?: string | Uint8Array
+  /** What the key is encrypted with. */
+  readonly passphrase?: string
+  /** The name that the server's certificate must have. @default the host's */
+  readonly servername?: string
+  /** false accepts whoever answers: the connection is secret, but nobody knows with whom. @default true */
+  readonly rejectUnauthorized?: boolean
+}
+
+/** Settings of a store that makes its own client from a URL. */
+export interface OpenOptions extends StoreOptions {
+  /** With TLS, settled as given here besides what the URL says. Refused by stores without a server. */
+  readonly tls?: TlsOptions
+}
+
 /** Settings of one call. */
 export interface CallOptions {
   /** Gives up waiting for what only reads. A write heeds it before it is sent and never afterwards. */
@@ -156,6 +178,7 @@ export interface Store {
 
   create(draft: Draft, options?: CallOptions): Promise<Written>
   replace(rewrite: Rewrite, options?: CallOptions): Promise<Written>
+  /** After a lost answer a touch is sent again; `conflict` or `gone` may then be told of one that happened at first. */
   touch(prolongations: readonly Prolongation[], options?: CallOptions): Promise<readonly Outcome[]>
   /** One record; like `readMany` with one key. */
   read(key: Key, options?: ReadOptions & CallOptions): Awaitable<StoredRecord | undefined>
