@@ -1,9 +1,7 @@
 /** Group commit: what shares a transaction, what an error in it does to the others, and what a locked file does. */
 
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, it } from 'node:test'
@@ -19,6 +17,7 @@ import {
 import { HoldfastError } from '../../packages/holdfast/src/errors.ts'
 import { never, type StoredRecord } from '../../packages/holdfast/src/store/record.ts'
 import type { Store } from '../../packages/holdfast/src/store/store.ts'
+import { smallDisk } from './sqlite/disk.ts'
 import { temporaryFolder } from './sqlite/folder.ts'
 import { start } from './sqlite/processes.ts'
 
@@ -121,8 +120,8 @@ describe('a full database', () => {
     database.close()
   })
 
-  it('on a full disk keeps its word on every answer, and recovers', async (t) => {
-    const disk = smallDisk()
+  it('on a full disk keeps its word on every answer, has room for burials, and recovers', async (t) => {
+    const disk = smallDisk(24)
     if (!disk) {
       t.skip('no small disk can be mounted here (not root on Linux)')
       return
@@ -130,8 +129,6 @@ describe('a full database', () => {
     const store = openSqliteStore(join(disk.folder, 'full.db'))
     const kept: string[] = []
     try {
-      await create(store, 'first', 8_000)
-      const first = await store.read(keyOf('first'))
       const refused: string[] = []
       for (let round = 0; refused.length < 30; round++) {
         const ids = Array.from({ length: 10 }, (_, i) => `r${round}-${i}`)
@@ -140,11 +137,15 @@ describe('a full database', () => {
         for (const answer of answers) assert.match(answer, /^(done|HOLDFAST_STORE_FULL)$/)
       }
       await assertKept(store, kept, refused)
-      // Burying may find room or not, but it does what it says.
-      const { status, code } = await buried(store, first!)
-      const now = await store.read(keyOf('first'))
-      assert.equal(now?.value.length, status === 'done' ? 0 : 8_000)
-      assert.ok(status === 'done' || code === 'HOLDFAST_STORE_FULL', `${status} ${code}`)
+      // Room is reserved for burying, labels included.
+      const revoked = kept.splice(0, 100)
+      for (const id of revoked) {
+        const record = await store.read(keyOf(id))
+        assert.equal(await buried(store, record!), 'done')
+      }
+      assert.equal(await store.count('sessions', { labels: ['state:revoked'] }), 100)
+      await store.remove(revoked.map(keyOf))
+      assert.equal(await store.count('sessions', { labels: ['user:ada'] }), kept.length)
 
       rmSync(disk.filler)
       assert.equal(await create(store, 'room-again', 20_000), 'done')
@@ -156,45 +157,17 @@ describe('a full database', () => {
   })
 })
 
-async function buried(
-  store: Store,
-  { key, version: expected }: StoredRecord,
-): Promise<{ status?: string; code?: string }> {
-  try {
-    return await store.replace({
-      key,
-      expected,
-      value: Buffer.alloc(0),
-      labels: [],
-      expiresAt: never,
-      expired: true,
-    })
-  } catch (error) {
-    return { code: error instanceof HoldfastError ? error.code : String(error) }
-  }
+async function buried(store: Store, { key, version: expected }: StoredRecord): Promise<string> {
+  const value = Buffer.from('{}')
+  const labels = ['state:revoked', `revoked:${key.id}`]
+  const written = await store.replace({ key, expected, value, labels, expiresAt: never, expired: true })
+  return written.status
 }
 
 async function assertKept(store: Store, kept: readonly string[], refused: readonly string[]): Promise<void> {
   const found = await store.readMany([...kept, ...refused].map(keyOf))
   const there = found.flatMap((record) => (record ? [record.key.id] : []))
   assert.deepEqual(there, kept)
-}
-
-/** A disk of 2 MB, a third of it taken by a filler, where one can be mounted. */
-function smallDisk(): { folder: string; filler: string; unmount: () => void } | undefined {
-  const folder = mkdtempSync(join(tmpdir(), 'holdfast-disk-'))
-  const filler = join(folder, 'filler')
-  const isMounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', folder]).status === 0
-  const unmount = (): void => {
-    if (isMounted) spawnSync('umount', ['-l', folder])
-    rmSync(folder, { recursive: true, force: true })
-  }
-  if (isMounted) {
-    writeFileSync(filler, Buffer.alloc(600_000))
-    return { folder, filler, unmount }
-  }
-  unmount()
-  return undefined
 }
 
 describe('a locked file', () => {
@@ -280,6 +253,27 @@ describe('a locked file', () => {
       await driver.close()
     }
     holder.close()
+  })
+
+  it('that stays locked past the deadline is a definite failure that names the cause', async () => {
+    const file = path()
+    const holder = new DatabaseSync(file)
+    const given = new DatabaseSync(file)
+    const stores = [openSqliteStore(file, { deadline: '1s' }), sqliteStore(given, { deadline: '1s' })]
+    for (const store of stores) await store.open()
+    holder.exec('begin immediate')
+    for (const [i, store] of stores.entries()) {
+      const draft = { key: keyOf(`late-${i}`), value: Buffer.from('x'), expiresAt: never }
+      const expected = { code: 'HOLDFAST_STORE_UNAVAILABLE', message: /stayed locked by another connection/ }
+      await assert.rejects(store.create(draft), expected)
+    }
+    holder.exec('commit')
+    for (const [i, store] of stores.entries()) {
+      assert.equal(await store.read(keyOf(`late-${i}`)), undefined)
+      assert.equal(await create(store, `late-${i}`), 'done')
+      await store.close()
+    }
+    for (const each of [holder, given]) each.close()
   })
 
   it('waits while the owner of the connection has a transaction open, and leaves that alone', async () => {

@@ -1,13 +1,23 @@
-/** A process of its own over a database: `child.ts <role> <path> [argument [mode]]`. What it prints, the test reads. */
+/**
+ * A process of its own over a database, or over a folder where the path doesn't end in `.db`:
+ * `child.ts <role> <path> [argument [mode]]`. What it prints, the test reads.
+ */
 
 import { writeSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import { openSqliteStore } from '../../../packages/holdfast/src/drivers/sqlite.ts'
+import { directoryStore } from '../../../packages/holdfast/src/drivers/directory.ts'
+import { openSqliteStore, type SqliteOptions } from '../../../packages/holdfast/src/drivers/sqlite.ts'
 import { never } from '../../../packages/holdfast/src/store/record.ts'
+import type { Store, Written } from '../../../packages/holdfast/src/store/store.ts'
+import { HoldfastError } from '../../../packages/holdfast/src/errors.ts'
 
 const [role = '', path = '', argument = '', mode = 'immediate'] = process.argv.slice(2)
+
+function openStore(options: SqliteOptions = {}): Store {
+  return path.endsWith('.db') ? openSqliteStore(path, options) : directoryStore(path, options)
+}
 
 const pause = new Int32Array(new SharedArrayBuffer(4))
 
@@ -27,7 +37,7 @@ function say(line: string): void {
 
 /** Counts the shared record up by compare-and-swap and says how many were acknowledged. */
 async function increment(times: number): Promise<void> {
-  const store = openSqliteStore(path, { deadline: '60s' })
+  const store = openStore({ deadline: '60s' })
   const key = { collection: 'counters', id: 'shared' }
   let acknowledged = 0
   while (acknowledged < times) {
@@ -43,7 +53,7 @@ async function increment(times: number): Promise<void> {
 
 /** Writes for ever, sixteen at a time, and names each record when it is acknowledged. */
 async function writeForEver(): Promise<void> {
-  const store = openSqliteStore(path, { deadline: '60s' })
+  const store = openStore({ deadline: '60s' })
   await store.open()
   say('ready')
   const lane = async (name: number): Promise<void> => {
@@ -63,11 +73,11 @@ async function writeForEver(): Promise<void> {
 
 /** One write after the other, each followed by its acknowledgement. */
 async function writeInTurn(synchronous: string): Promise<void> {
-  const store = openSqliteStore(path, { synchronous: synchronous === 'full' ? 'full' : 'normal' })
+  const store = openStore({ synchronous: synchronous === 'full' ? 'full' : 'normal' })
   await store.open()
   for (let i = 0; i < 20; i++) {
     const key = { collection: 'sessions', id: `${process.pid}-${i}` }
-    await store.create({ key, value: Buffer.from('value'), expiresAt: never })
+    await store.create({ key, value: Buffer.from('value'), labels: [`user:${i}`], expiresAt: never })
     say(`ack ${i}`)
   }
   await store.close()
@@ -85,7 +95,7 @@ async function hold(ms: number): Promise<void> {
 
 /** Tries everything and says how it ended. */
 async function tryAll(): Promise<void> {
-  const store = openSqliteStore(path)
+  const store = openStore()
   const key = { collection: 'sessions', id: 'there' }
   const ended = async (act: () => unknown): Promise<unknown> => {
     try {
@@ -105,12 +115,42 @@ async function tryAll(): Promise<void> {
   await store.close()
 }
 
+/** Creates and replaces many records, eight at a time, and says of each step how it ended. */
+async function claim(): Promise<void> {
+  const store = openStore({ circuit: false })
+  await store.open()
+  const ended = async (act: () => Promise<Written>): Promise<Written | string> => {
+    try {
+      return await act()
+    } catch (error) {
+      return error instanceof HoldfastError ? error.code : String(error)
+    }
+  }
+  const lane = async (name: number): Promise<void> => {
+    for (let i = 0; i < 8; i++) {
+      const key = { collection: 'sessions', id: `${name}-${i}` }
+      const expiresAt = Date.now() + 3_600_000
+      const draft = { key, value: Buffer.from('created'), labels: [`user:${name}`], expiresAt }
+      const created = await ended(() => store.create(draft))
+      const rewrite = { ...draft, value: Buffer.from('replaced'), labels: ['user:eve'] }
+      const replaced =
+        typeof created !== 'string' && created.status === 'done'
+          ? await ended(() => store.replace({ ...rewrite, expected: created.version }))
+          : 'not tried'
+      const told = (each: Written | string): string => (typeof each === 'string' ? each : each.status)
+      say(JSON.stringify([key.id, told(created), told(replaced)]))
+    }
+  }
+  await Promise.all(Array.from({ length: 8 }, (_, name) => lane(name)))
+  await store.close()
+}
+
 /** Writes once and goes home without closing anything. */
 async function leave(): Promise<void> {
-  const store = openSqliteStore(path)
+  const store = openStore()
   const key = { collection: 'sessions', id: `left-${argument}` }
   await store.create({ key, value: Buffer.from('value'), expiresAt: never })
-  await store.watch(() => undefined)
+  if (store.capabilities.watch) await store.watch(() => undefined)
   say('written')
 }
 
@@ -120,6 +160,7 @@ const roles: Readonly<Record<string, () => Promise<void>>> = {
   writeInTurn: () => writeInTurn(argument),
   hold: () => hold(Number(argument)),
   tryAll,
+  claim,
   leave,
 }
 await roles[role]?.()

@@ -1,5 +1,5 @@
 /**
- * SQLite, over `node:sqlite`.
+ * SQLite, over `node:sqlite` or, handed in, better-sqlite3.
  *
  * Layout: `holdfast_records` has one row per record, unique by (namespace, collection, id); the row holds the labels
  * too. `holdfast_labels` is the finder, one row per label of a record. `holdfast_changes` is the change log that
@@ -19,9 +19,10 @@
  * Locks: the file admits one writer at a time, of all processes. A locked file is tried again after a pause, without
  * blocking, until the deadline. Network file systems are not supported: SQLite's locks do not work on them.
  *
- * Versions tested: SQLite 3.47 (Node.js 22.13) and 3.53 (Node.js 24).
+ * Versions tested: SQLite 3.47 (Node.js 22.13) and 3.53 (Node.js 24), better-sqlite3 13.2.
  */
 
+import { milliseconds } from '../duration.ts'
 import { StoreMisconfigured } from '../errors.ts'
 import type { Driver } from '../store/contract.ts'
 import { guard } from '../store/guard.ts'
@@ -45,8 +46,9 @@ export interface SqliteOptions extends StoreOptions {
 }
 
 /**
- * A store over a connection of yours, such as a `DatabaseSync`. It works on your thread: each commit blocks the
- * event loop until the disk has flushed, and so does the connection's busy timeout if you set one; leave it at 0.
+ * A store over a connection of yours: a `DatabaseSync` of `node:sqlite` or a `Database` of better-sqlite3. It works on
+ * your thread: each commit blocks the event loop until the disk has flushed, and so does the connection's busy timeout:
+ * leave it at 0, which better-sqlite3 has to be told (`{ timeout: 0 }`).
  * Your settings (journal mode, synchronous) are left as they are, and the connection is never closed. While a
  * transaction of yours is open on it, writes wait. Errors are those of {@link openSqliteStore}.
  */
@@ -69,7 +71,7 @@ export function openSqliteStore(path: string, options: SqliteOptions = {}): Stor
 /** The driver under {@link sqliteStore}, for those who put something between it and the guard. */
 export function sqliteDriver(database: SqliteDatabase, options: StoreOptions = {}): Driver {
   const namespace = options.namespace ?? 'holdfast'
-  return new SqliteDriver(givenConnection(database, namespace), namespace)
+  return new SqliteDriver(givenConnection(database, namespace), namespace, patienceOf(options))
 }
 
 /** The driver under {@link openSqliteStore}. @throws {StoreMisconfigured} when the path is empty. */
@@ -81,5 +83,11 @@ export function openSqliteDriver(path: string, options: SqliteOptions = {}): Dri
     path === ':memory:'
       ? memoryConnection(namespace, synchronous)
       : fileConnections(path, namespace, synchronous)
-  return new SqliteDriver(connections, namespace)
+  return new SqliteDriver(connections, namespace, patienceOf(options))
+}
+
+/** Who waits for a lock gives up shortly before the deadline, while it can still be said that nothing was changed. */
+function patienceOf({ deadline = '5s' }: StoreOptions): number {
+  const ms = milliseconds(deadline, 'deadline')
+  return ms - Math.min(250, ms / 4)
 }

@@ -7,7 +7,7 @@
  */
 
 import type { Key } from '../../store/record.ts'
-import type { SqliteDatabase, SqliteStatement } from './database.ts'
+import { prepared, type SqliteDatabase, type SqliteStatement } from './database.ts'
 
 const keptKeys = 100_000
 /** How many keys may be added before the log is trimmed again. */
@@ -29,12 +29,14 @@ export class ChangeLog {
 
   constructor(database: SqliteDatabase, namespace: string) {
     this.#namespace = namespace
-    this.#add = database.prepare(
+    this.#add = prepared(
+      database,
       `insert into holdfast_changes (position, namespace, keys)
        select max(position) + ?, ?, ? from holdfast_changes`,
     )
     // The newest row always stays: it is where the next position is counted from.
-    this.#trim = database.prepare(
+    this.#trim = prepared(
+      database,
       'delete from holdfast_changes where position < (select max(position) from holdfast_changes) - ?',
     )
   }
@@ -59,10 +61,11 @@ export class ChangeReader {
 
   constructor(database: SqliteDatabase, namespace: string) {
     this.#namespace = namespace
-    this.#rows = database.prepare(
+    this.#rows = prepared(
+      database,
       `select position, namespace, keys from holdfast_changes where position >= ? order by position limit ${rowsAtOnce}`,
     )
-    this.#latest = database.prepare('select max(position) as position from holdfast_changes')
+    this.#latest = prepared(database, 'select max(position) as position from holdfast_changes')
     this.#position = this.#newest()
   }
 

@@ -40,17 +40,20 @@ interface Parts {
 export class SqliteDriver implements Driver {
   readonly #connections: Connections
   readonly #namespace: string
+  readonly #patience: number
   #parts: Parts | undefined
 
-  constructor(connections: Connections, namespace: string) {
+  /** @param patience Milliseconds for which a locked file is tried again. */
+  constructor(connections: Connections, namespace: string, patience: number) {
     this.#connections = connections
     this.#namespace = namespace
+    this.#patience = patience
   }
 
   async open(call: Call): Promise<Opened> {
     const { found, reader, writer } = await this.#patiently(call, () => this.#connections.open())
     const feed = new Feed(reader, this.#namespace, this.#connections.name)
-    const queue = new Queue(writer, () => feed.look())
+    const queue = new Queue(writer, () => feed.look(), this.#patience)
     this.#parts = { reading: new Reading(reader, this.#namespace), queue, feed }
     return { capabilities: capabilitiesOf(found), description: descriptionOf(found) }
   }
@@ -137,8 +140,10 @@ export class SqliteDriver implements Driver {
 
   /** Tries again while the file is locked, until nobody waits any more. */
   async #patiently<T>(call: Call, attempt: () => Awaitable<T | Failure>, first?: Failure): Promise<T> {
+    const until = systemClock.elapsed() + this.#patience
+    const isOver = (): boolean => call.signal.aborted || systemClock.elapsed() >= until
     let result = first ?? (await attempt())
-    for (let tries = 0; isFailure(result) && result.failure === 'busy' && !call.signal.aborted; tries++) {
+    for (let tries = 0; isFailure(result) && result.failure === 'busy' && !isOver(); tries++) {
       await systemClock.sleep(pauseAfter(tries), { signal: call.signal }).catch(() => undefined)
       result = await attempt()
     }

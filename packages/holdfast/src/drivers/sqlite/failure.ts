@@ -41,6 +41,19 @@ const kinds: ReadonlyMap<number, Kind> = new Map<number, Kind>([
   [26, 'corrupt'], // NOTADB
 ])
 const ioError = 10
+/** The names of those codes. */
+const primaryCodes: ReadonlyMap<string, number> = new Map([
+  ['PERM', 3],
+  ['BUSY', 5],
+  ['LOCKED', 6],
+  ['READONLY', 8],
+  ['IOERR', ioError],
+  ['CORRUPT', 11],
+  ['FULL', 13],
+  ['CANTOPEN', 14],
+  ['PROTOCOL', 15],
+  ['NOTADB', 26],
+])
 /** IOERR_SHMSIZE: no room for the index of the write-ahead log, which is how a full disk shows when it is opened. */
 const noRoomForIndex = 4_874
 
@@ -52,14 +65,19 @@ export function failureOf(error: unknown, committing = false): Failure {
   if (code === noRoomForIndex) return { failure: 'full', why }
   // An I/O error of COMMIT leaves its frames in the log, whole or not: they do not count now, but may after a crash.
   if (code % 256 === ioError && committing) return { failure: 'lost', why }
-  // The owner of a connection that was handed in has a transaction open on it: it will end like any other's.
-  if (why.includes('within a transaction')) return { failure: 'busy', why }
+  // The owner of a connection that was handed in has a transaction open on it, or is reading row by row, which
+  // better-sqlite3 allows nobody else meanwhile: that will end like anybody's.
+  if (/within a transaction|busy executing a query/.test(why)) return { failure: 'busy', why }
   return { failure: kinds.get(code % 256) ?? 'unavailable', why }
 }
 
+/** `node:sqlite` tells the number of the result, better-sqlite3 its name. */
 function resultCode(error: unknown): number {
-  if (typeof error !== 'object' || error === null || !('errcode' in error)) return 0
-  return typeof error.errcode === 'number' ? error.errcode : 0
+  if (typeof error !== 'object' || error === null) return 0
+  if ('errcode' in error && typeof error.errcode === 'number') return error.errcode
+  if (!('code' in error) || typeof error.code !== 'string') return 0
+  if (error.code === 'SQLITE_IOERR_SHMSIZE') return noRoomForIndex
+  return primaryCodes.get(/^SQLITE_([A-Z]+)/.exec(error.code)?.[1] ?? '') ?? 0
 }
 
 /** Whether an answer is a failure. */

@@ -158,6 +158,21 @@ export function operationJob(operation: Operation, now: number, values: Values):
   }
 }
 
+/** Whether a job destroys, revokes or sweeps, for which room is reserved. */
+export function isBurial(job: Job): boolean {
+  switch (job[0]) {
+    case 'replace':
+      return job[10]
+    case 'batch':
+      return job[1].some(isBurial)
+    case 'sweep':
+    case 'remove':
+      return true
+    default:
+      return false
+  }
+}
+
 /** How labels are kept in the record's row. */
 export function labelsText(labels: readonly Label[]): string {
   return labels.length === 0 ? '[]' : JSON.stringify(labels)

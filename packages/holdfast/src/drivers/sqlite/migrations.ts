@@ -3,7 +3,7 @@
  * `holdfast_schema`. A step that was published is never edited: write the next one.
  */
 
-import type { SqliteDatabase } from './database.ts'
+import { prepared, type SqliteDatabase } from './database.ts'
 
 /** Step n is at index n − 1. */
 export const migrations: readonly string[] = [
@@ -44,11 +44,12 @@ const versionTable = 'create table if not exists holdfast_schema (version intege
 
 /** The number of the last step that the database has seen; 0 when it has never seen one. */
 export function schemaVersion(database: SqliteDatabase): number {
-  const found = database
-    .prepare("select 1 from sqlite_schema where type = 'table' and name = 'holdfast_schema'")
-    .get()
+  const found = prepared(
+    database,
+    "select 1 from sqlite_schema where type = 'table' and name = 'holdfast_schema'",
+  ).get()
   if (found === undefined) return 0
-  const row = database.prepare('select max(version) as version from holdfast_schema').get() as {
+  const row = prepared(database, 'select max(version) as version from holdfast_schema').get() as {
     version: number | null
   }
   return row.version ?? 0
@@ -67,7 +68,7 @@ export function migrate(database: SqliteDatabase, steps: readonly string[], atFi
       if (version === 0) database.exec(`${versionTable}; ${atFirst}`)
       if (step !== undefined) {
         database.exec(step)
-        database.prepare('insert into holdfast_schema (version) values (?)').run(version + 1)
+        prepared(database, 'insert into holdfast_schema (version) values (?)').run(version + 1)
       }
       database.exec('commit')
     } catch (error) {

@@ -17,6 +17,8 @@ export interface Writer {
 interface Entry {
   readonly job: Job
   readonly call: Call
+  /** By the system's clock: when it is given up, unless it has been carried out. */
+  readonly until: number
   readonly resolve: (answer: Answer) => void
   readonly reject: (error: unknown) => void
 }
@@ -36,16 +38,21 @@ const locked: Failure = { failure: 'busy', why: 'database is locked' }
 export class Queue {
   readonly #writer: Writer
   readonly #committed: () => void
+  readonly #patience: number
   #collected: Collected | undefined
   #held: Collected[] = []
   #isHeld = false
   #unanswered = 0
   #whenDrained: (() => void)[] = []
 
-  /** @param committed Called after answers came, before they are handed out. */
-  constructor(writer: Writer, committed: () => void) {
+  /**
+   * @param committed Called after answers came, before they are handed out.
+   * @param patience Milliseconds for which a locked file is tried again.
+   */
+  constructor(writer: Writer, committed: () => void, patience: number) {
     this.#writer = writer
     this.#committed = committed
+    this.#patience = patience
   }
 
   /** Adds a write. `encode` copies its value at once, so that the caller may reuse the bytes. */
@@ -53,8 +60,9 @@ export class Queue {
     const collected = (this.#collected ??= this.#collect())
     const job = encode(collected.values)
     this.#unanswered++
+    const until = systemClock.elapsed() + this.#patience
     const answer = new Promise<Answer>((resolve, reject) => {
-      collected.entries.push({ job, call, resolve, reject })
+      collected.entries.push({ job, call, until, resolve, reject })
     })
     if (collected.entries.length >= mostJobs || collected.values.length >= mostBytes) this.#flush(collected)
     return answer
@@ -132,17 +140,24 @@ export class Queue {
 
   async #sendHeld(): Promise<void> {
     for (let attempt = 0; this.#held.length > 0; attempt++) {
-      await systemClock.sleep(pauseAfter(attempt))
-      const waiting = this.#held.splice(0).map((each) => this.#withoutAborted(each))
+      await systemClock.sleep(this.#pauseAfter(attempt))
+      const waiting = this.#held.splice(0).map((each) => this.#withoutLate(each))
       await this.#send(waiting.filter(({ entries }) => entries.length > 0))
     }
     this.#isHeld = false
   }
 
-  /** Nobody waits any more for those whose deadline has passed, and they must not be written after it. */
-  #withoutAborted({ entries, values }: Collected): Collected {
+  /** Never longer than the first of those that wait has time. */
+  #pauseAfter(attempt: number): number {
+    const first = Math.min(...this.#held.flatMap(({ entries }) => entries.map(({ until }) => until)))
+    return Math.max(0, Math.min(pauseAfter(attempt), first - systemClock.elapsed()))
+  }
+
+  /** Those whose time is over must not be written any more, and are told so while somebody listens. */
+  #withoutLate({ entries, values }: Collected): Collected {
+    const now = systemClock.elapsed()
     const waiting = entries.filter((entry) => {
-      if (!entry.call.signal.aborted) return true
+      if (!entry.call.signal.aborted && now < entry.until) return true
       entry.resolve(locked)
       this.#settled()
       return false

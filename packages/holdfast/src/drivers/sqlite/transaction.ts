@@ -7,18 +7,22 @@
  */
 
 import { ChangeLog } from './change-log.ts'
-import type { SqliteDatabase } from './database.ts'
+import { prepared, type SqliteDatabase } from './database.ts'
 import { type Failure, failureOf } from './failure.ts'
-import type { Answer, Group, Job } from './jobs.ts'
+import { type Answer, type Group, isBurial, type Job } from './jobs.ts'
+import type { Reserve } from './reserve.ts'
 import { Writing } from './writing.ts'
 
 export class Transactions {
   readonly #database: SqliteDatabase
   readonly #writing: Writing
   readonly #log: ChangeLog
+  readonly #reserve: Reserve | undefined
 
-  constructor(database: SqliteDatabase, namespace: string) {
+  /** @param reserve Room for burials, where the file is ours. */
+  constructor(database: SqliteDatabase, namespace: string, reserve?: Reserve) {
     this.#database = database
+    this.#reserve = reserve
     this.#writing = new Writing(database, namespace)
     this.#log = new ChangeLog(database, namespace)
   }
@@ -28,7 +32,10 @@ export class Transactions {
     const answers = this.#inOne(() =>
       groups.map((group) => group.jobs.map((job) => this.#apply(job, group.values))),
     )
-    if (Array.isArray(answers)) return answers
+    if (Array.isArray(answers)) {
+      this.#reserve?.fill()
+      return answers
+    }
     // Nobody got as far as a write: another connection has the lock, or none can be had at all.
     if (!answers.began) return groups.map((group) => group.jobs.map(() => answers.failure))
     if (answers.failure.failure === 'full') this.#makeRoom()
@@ -36,8 +43,13 @@ export class Transactions {
   }
 
   #alone(job: Job, values: Uint8Array): Answer {
-    const answers = this.#inOne(() => [this.#apply(job, values)])
-    return Array.isArray(answers) ? (answers[0] as Answer) : answers.failure
+    for (;;) {
+      const answers = this.#inOne(() => [this.#apply(job, values)])
+      if (Array.isArray(answers)) return answers[0] as Answer
+      const { failure } = answers
+      if (failure.failure !== 'full' || !isBurial(job) || this.#reserve?.giveUpSome() !== true) return failure
+      this.#makeRoom()
+    }
   }
 
   #inOne<T>(write: () => T[]): T[] | { failure: Failure; began: boolean } {
@@ -85,7 +97,7 @@ export class Transactions {
   /** On a full disk the log can't grow, but once its pages are in the database it is written from the start again. */
   #makeRoom(): void {
     try {
-      this.#database.prepare('pragma wal_checkpoint(passive)').get()
+      prepared(this.#database, 'pragma wal_checkpoint(passive)').get()
     } catch {
       // Then each write says for itself that there is no room.
     }

@@ -8,6 +8,7 @@ import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from '
 
 import { failureOf } from './failure.ts'
 import type { Group } from './jobs.ts'
+import { Reserve } from './reserve.ts'
 import { openOwn } from './settings.ts'
 import type { Order, Reply, Request } from './thread.ts'
 import { Transactions } from './transaction.ts'
@@ -29,7 +30,9 @@ class Connection {
     try {
       this.#database ??= new DatabaseSync(path)
       const found = openOwn(this.#database, path, synchronous)
-      this.#transactions = new Transactions(this.#database, namespace)
+      const reserve = new Reserve(path)
+      if (!found.readOnly) reserve.fill()
+      this.#transactions = new Transactions(this.#database, namespace, reserve)
       return found
     } catch (error) {
       this.#database?.close()

@@ -3,7 +3,7 @@
 import { hash } from 'node:crypto'
 
 import type { BatchOutcome, Outcome, SweptBatch } from '../../store/contract.ts'
-import type { SqliteDatabase, SqliteStatement } from './database.ts'
+import { prepared, type SqliteDatabase, type SqliteStatement } from './database.ts'
 import { type CreateJob, labelsOf, type RecordJob, type ReplaceJob, type TouchJob } from './jobs.ts'
 
 interface Head {
@@ -51,12 +51,14 @@ export class Writing {
     this.#namespace = namespace
     this.#database = database
     const records = 'holdfast_records'
-    this.#head = database.prepare(`select record, version, labels, expires_at from ${records} ${ofKey}`)
-    this.#insert = database.prepare(
+    this.#head = prepared(database, `select record, version, labels, expires_at from ${records} ${ofKey}`)
+    this.#insert = prepared(
+      database,
       `insert into ${records} (namespace, collection, id, bucket, version, labels, expires_at, touched_at, value)
        values (?, ?, ?, ?, ?, ?, ?, ?, ${given})`,
     )
-    this.#recreate = database.prepare(
+    this.#recreate = prepared(
+      database,
       `update ${records} set version = ?, labels = ?, expires_at = ?, touched_at = ?, value = ${given} where record = ?`,
     )
     // The compare-and-swap: one statement. An expiry that must not be kept counts as 0 in the maximum.
@@ -64,25 +66,30 @@ export class Writing {
     const atVersion = `${ofKey} and version = ? and expires_at > ?`
     // Where the stored expiry stays, leaving it out of the statement spares its index: half of what is written.
     const keep = `version = ?, touched_at = max(touched_at, ?), value = ${given}`
-    this.#keep = database.prepare(`update ${records} set ${keep} ${atVersion} and expires_at >= ?`)
-    this.#replace = database.prepare(`update ${records} set ${change} ${atVersion}`)
-    this.#relabel = database.prepare(`update ${records} set ${change}, labels = ? ${atVersion}`)
-    this.#touch = database.prepare(
+    this.#keep = prepared(database, `update ${records} set ${keep} ${atVersion} and expires_at >= ?`)
+    this.#replace = prepared(database, `update ${records} set ${change} ${atVersion}`)
+    this.#relabel = prepared(database, `update ${records} set ${change}, labels = ? ${atVersion}`)
+    this.#touch = prepared(
+      database,
       `update ${records} set touched_at = max(touched_at, ?), expires_at = max(?, expires_at) ${atVersion}`,
     )
-    this.#sweep = database.prepare(
+    this.#sweep = prepared(
+      database,
       `delete from ${records} where record in (
          select record from ${records} where namespace = ? and expires_at <= ? order by expires_at limit ?
        ) returning collection, id, labels, expires_at`,
     )
-    this.#anyExpired = database.prepare(
+    this.#anyExpired = prepared(
+      database,
       `select 1 from ${records} where namespace = ? and expires_at <= ? limit 1`,
     )
-    this.#remove = database.prepare(`delete from ${records} where record = ?`)
-    this.#addLabel = database.prepare(
+    this.#remove = prepared(database, `delete from ${records} where record = ?`)
+    this.#addLabel = prepared(
+      database,
       'insert into holdfast_labels (namespace, collection, label, id) values (?, ?, ?, ?)',
     )
-    this.#dropLabel = database.prepare(
+    this.#dropLabel = prepared(
+      database,
       'delete from holdfast_labels where namespace = ? and collection = ? and label = ? and id = ?',
     )
   }
