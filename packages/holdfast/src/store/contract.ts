@@ -279,7 +279,11 @@ export interface Driver {
    */
   scan(slice: Slice, call: Call): Awaitable<Page>
 
-  /** Removes one bounded, committed batch of what has expired, re-checking in the removing statement. */
+  /**
+   * Removes one bounded, committed batch of what has expired, re-checking in the removing statement. A driver with
+   * `nativeExpiry` and without `scanning`, whose server can't tell what it drops, may leave that to the server: it
+   * answers with nothing removed, and no `next`.
+   */
   sweep(sweeping: Sweeping, call: Call): Awaitable<SweptBatch>
 
   /** Removes whatever the keys hold. For sweeping, transfer, and on a store in the role of a cache. */

@@ -158,32 +158,35 @@ function spoil(record: {
 }
 
 function testLimits(stage: Stage): void {
-  stage.it('hold a key, labels and a namespace of full length through every operation', async (scene) => {
-    const longest = await scene.apart(`n${scene.namespace}-`.padEnd(32, 'n').slice(0, 32))
-    const key = { collection: 'c'.padEnd(32, '-9'), id: '~'.repeat(120) }
-    const names = Array.from({ length: maxLabels }, (_, i) => `l${i}`.padEnd(32, '-'))
-    const labels = names
-      .map((name, i) => `${name}:${(i % 2 ? '\u{1F600}' : 'x').repeat(maxLabelBytes / (i % 2 ? 4 : 1))}`)
-      .sort()
-    const draft = { key, labels, value: Buffer.from('x'), expiresAt: scene.now + second }
-    const version = versionOf(await longest.create(draft))
-    const [outcome] = await longest.touch([{ key, version, expiresAt: scene.now + 2 * second }])
-    assert.equal(outcome, 'done')
-    const replaced = versionOf(await longest.replace({ ...draft, expected: version }))
-    const record = await longest.read(key)
-    assert.equal(record?.version, replaced)
-    assert.deepEqual([...record.labels], labels)
-    if (longest.capabilities.listing === 'complete') {
-      const { records } = await longest.list(key.collection, { labels, limit: 1 })
-      assert.deepEqual(plain(records[0]), plain(record))
-    }
-    scene.clock.advance(2 * second + longest.margin)
-    const { removed } = await longest.sweep()
-    assert.deepEqual(
-      removed.map(({ key: { id } }) => id),
-      [key.id],
-    )
-  })
+  stage.itSweeping(
+    'hold a key, labels and a namespace of full length through every operation',
+    async (scene) => {
+      const longest = await scene.apart(`n${scene.namespace}-`.padEnd(32, 'n').slice(0, 32))
+      const key = { collection: 'c'.padEnd(32, '-9'), id: '~'.repeat(120) }
+      const names = Array.from({ length: maxLabels }, (_, i) => `l${i}`.padEnd(32, '-'))
+      const labels = names
+        .map((name, i) => `${name}:${(i % 2 ? '\u{1F600}' : 'x').repeat(maxLabelBytes / (i % 2 ? 4 : 1))}`)
+        .sort()
+      const draft = { key, labels, value: Buffer.from('x'), expiresAt: scene.now + second }
+      const version = versionOf(await longest.create(draft))
+      const [outcome] = await longest.touch([{ key, version, expiresAt: scene.now + 2 * second }])
+      assert.equal(outcome, 'done')
+      const replaced = versionOf(await longest.replace({ ...draft, expected: version }))
+      const record = await longest.read(key)
+      assert.equal(record?.version, replaced)
+      assert.deepEqual([...record.labels], labels)
+      if (longest.capabilities.listing === 'complete') {
+        const { records } = await longest.list(key.collection, { labels, limit: 1 })
+        assert.deepEqual(plain(records[0]), plain(record))
+      }
+      scene.clock.advance(2 * second + longest.margin)
+      const { removed } = await longest.sweep()
+      assert.deepEqual(
+        removed.map(({ key: { id } }) => id),
+        [key.id],
+      )
+    },
+  )
 
   stage.it('hold instants from 0 to `never`', async (scene) => {
     for (const [i, expiresAt] of [2 ** 31, 2 ** 32 + 1, 2 ** 42, 2 ** 52 + 1, never - 1, never].entries()) {

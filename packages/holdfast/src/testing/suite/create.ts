@@ -70,7 +70,7 @@ function testFree(stage: Stage): void {
 }
 
 function testOccupied(stage: Stage): void {
-  stage.it('refuses a key that a live record holds, and changes nothing', async (scene) => {
+  stage.it('refuses a key that a live record holds, and changes nothing [D39]', async (scene) => {
     await scene.create('a', { labels: ['user:ada'] })
     const before = await scene.present('a')
     const refused = await scene.store.create(

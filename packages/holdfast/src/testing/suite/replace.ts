@@ -45,14 +45,14 @@ function testOutcomes(stage: Stage): void {
     await scene.assertListedIfListing([], { labels })
   })
 
-  stage.it('answers gone where nothing is, and creates nothing [D29 T26]', async (scene) => {
+  stage.it('answers gone where nothing is, and creates nothing [D29 D39 T26]', async (scene) => {
     assert.equal((await scene.replace('a', '1.x', { labels: ['user:ada'] })).status, 'gone')
     assert.equal((await scene.replace('a', '1.x', { expired: true })).status, 'gone')
     assert.equal(await scene.readEven('a'), undefined)
     await scene.assertListedIfListing([], { expired: true })
   })
 
-  stage.it('does not bring back what was removed or swept [D29 D44 C43]', async (scene) => {
+  stage.itSweeping('does not bring back what was removed or swept [D29 D44 C43]', async (scene) => {
     const removed = await scene.create('removed')
     const swept = await scene.create('swept', { expiresAt: scene.now + second })
     await scene.store.remove([keyOf('removed')])

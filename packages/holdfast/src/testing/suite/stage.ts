@@ -85,6 +85,20 @@ export class Stage {
     }
     this.it(title, actOrRefused, options)
   }
+
+  /** A test of what a sweep removes; where the server alone drops what has expired, that a sweep says so. */
+  itSweeping(title: string, act: (scene: Scene) => Promise<void>, options: StoreOptions = {}): void {
+    const actOrNothing = async (scene: Scene): Promise<void> => {
+      const { nativeExpiry, scanning } = scene.store.capabilities
+      if (scanning || !nativeExpiry) await act(scene)
+      else {
+        await scene.create('a', { expiresAt: scene.now })
+        scene.clock.advance(scene.store.margin)
+        assert.deepEqual(await scene.store.sweep(), { removed: [] })
+      }
+    }
+    this.it(title, actOrNothing, options)
+  }
 }
 
 /** Asserts that the call fails with the coded error. */

@@ -31,7 +31,7 @@ function testLife(stage: Stage): void {
     if (durable.process) assert.ok(stage.canReopen, 'a store that survives its process needs `reopen`')
   })
 
-  stage.it(
+  stage.itSweeping(
     'uses the settings that it is given',
     async (scene) => {
       assert.equal(scene.store.namespace, scene.namespace)
@@ -109,7 +109,7 @@ function assertDeclared(capabilities: Capabilities): void {
 }
 
 function testNamespaces(stage: Stage): void {
-  stage.it('keeps the records of one namespace from another', async (scene) => {
+  stage.itSweeping('keeps the records of one namespace from another', async (scene) => {
     const apart = await scene.apart(`${scene.namespace}-x`)
     const ours = await scene.create('a', { labels: ['user:ada'], expiresAt: scene.now + second })
     assert.equal(await scene.read('a', apart), undefined)

@@ -16,7 +16,7 @@ export function testSweep(stage: Stage): void {
 }
 
 function testBoundaries(stage: Stage): void {
-  stage.it(
+  stage.itSweeping(
     'removes what expired at least the margin ago, and nothing a millisecond earlier [T23 C17 K67]',
     async (scene) => {
       await scene.create('a', { expiresAt: scene.now + second, labels: ['user:ada'] })
@@ -44,24 +44,27 @@ function testBoundaries(stage: Stage): void {
     assert.ok((await scene.read('a')) && (await scene.read('b')))
   })
 
-  stage.it('tells what it removed: key, labels and expiry, of every collection [C21]', async (scene) => {
-    const expiresAt = scene.now + second
-    await scene.create('a', { expiresAt, labels: ['user:ada', 'tenant:t1'] })
-    await scene.create('b', { expiresAt: expiresAt + 1, key: keyOf('b', 'others') })
-    scene.clock.advance(second + 1 + scene.store.margin)
-    const removed = (await scene.sweep()).flat().map(({ key, labels, expiresAt: when }) => ({
-      key: { ...key },
-      labels: [...labels],
-      when,
-    }))
-    removed.sort((a, b) => a.when - b.when)
-    assert.deepEqual(removed, [
-      { key: keyOf('a'), labels: ['tenant:t1', 'user:ada'], when: expiresAt },
-      { key: keyOf('b', 'others'), labels: [], when: expiresAt + 1 },
-    ])
-  })
+  stage.itSweeping(
+    'tells what it removed: key, labels and expiry, of every collection [C21]',
+    async (scene) => {
+      const expiresAt = scene.now + second
+      await scene.create('a', { expiresAt, labels: ['user:ada', 'tenant:t1'] })
+      await scene.create('b', { expiresAt: expiresAt + 1, key: keyOf('b', 'others') })
+      scene.clock.advance(second + 1 + scene.store.margin)
+      const removed = (await scene.sweep()).flat().map(({ key, labels, expiresAt: when }) => ({
+        key: { ...key },
+        labels: [...labels],
+        when,
+      }))
+      removed.sort((a, b) => a.when - b.when)
+      assert.deepEqual(removed, [
+        { key: keyOf('a'), labels: ['tenant:t1', 'user:ada'], when: expiresAt },
+        { key: keyOf('b', 'others'), labels: [], when: expiresAt + 1 },
+      ])
+    },
+  )
 
-  stage.it(
+  stage.itSweeping(
     'goes no further than an earlier time that it is given, and never past the margin',
     async (scene) => {
       const start = scene.now
@@ -83,7 +86,7 @@ function testBoundaries(stage: Stage): void {
     },
   )
 
-  stage.it('sweeps a tombstone when its retention is over, and frees its key', async (scene) => {
+  stage.itSweeping('sweeps a tombstone when its retention is over, and frees its key', async (scene) => {
     const version = await scene.create('a')
     const burial = { value: new Uint8Array(0), labels: [], expiresAt: scene.now + 5 * hour, setsExpiry: true }
     versionOf(await scene.replace('a', version, burial))
@@ -103,7 +106,7 @@ function testBatches(stage: Stage): void {
     ['exactly two', 20],
     ['two and a half', 25],
   ] as const) {
-    stage.it(
+    stage.itSweeping(
       `removes ${what} batch of expired records, each answered once [C21 K62 K63 K66]`,
       async (scene) => {
         const ids = numbered('expired', count)
@@ -120,14 +123,14 @@ function testBatches(stage: Stage): void {
     )
   }
 
-  stage.it('comes to an end when more records than a batch share one expiry [K64]', async (scene) => {
+  stage.itSweeping('comes to an end when more records than a batch share one expiry [K64]', async (scene) => {
     const ids = numbered('expired', 23)
     await scene.createAll(ids, { expiresAt: scene.now + second })
     scene.clock.advance(second + scene.store.margin)
     assert.deepEqual(await scene.swept(5), ids)
   })
 
-  stage.it('removes as well what expires while it is under way [K65]', async (scene) => {
+  stage.itSweeping('removes as well what expires while it is under way [K65]', async (scene) => {
     await scene.createAll(numbered('a', 4), { expiresAt: scene.now + second })
     await scene.createAll(numbered('b', 3), { expiresAt: scene.now + 2 * second })
     scene.clock.advance(second + scene.store.margin)
@@ -137,17 +140,20 @@ function testBatches(stage: Stage): void {
     assert.equal(first.removed.length + rest.length, 7)
   })
 
-  stage.it('commits each batch: what it answered with is gone, whatever comes after [K66]', async (scene) => {
-    const ids = numbered('expired', 9)
-    await scene.createAll(ids, { expiresAt: scene.now + second })
-    scene.clock.advance(second + scene.store.margin)
-    const { removed } = await scene.store.sweep({ limit: 4 })
-    const swept = removed.map(({ key }) => key.id)
-    for (const id of ids) assert.equal((await scene.readEven(id)) === undefined, swept.includes(id))
-    assert.ok(swept.length <= 4)
-  })
+  stage.itSweeping(
+    'commits each batch: what it answered with is gone, whatever comes after [K61 K66]',
+    async (scene) => {
+      const ids = numbered('expired', 9)
+      await scene.createAll(ids, { expiresAt: scene.now + second })
+      scene.clock.advance(second + scene.store.margin)
+      const { removed } = await scene.store.sweep({ limit: 4 })
+      const swept = removed.map(({ key }) => key.id)
+      for (const id of ids) assert.equal((await scene.readEven(id)) === undefined, swept.includes(id))
+      assert.ok(swept.length <= 4)
+    },
+  )
 
-  stage.it('answers with each record to at most one of the sweepers at work [C21]', async (scene) => {
+  stage.itSweeping('answers with each record to at most one of the sweepers at work [C21]', async (scene) => {
     const other = stage.canShare ? await scene.another() : scene.store
     const ids = numbered('expired', 60)
     await scene.createAll(ids, { expiresAt: scene.now + second })
@@ -165,7 +171,7 @@ function testBatches(stage: Stage): void {
 }
 
 function testFreshLooks(stage: Stage): void {
-  stage.it(
+  stage.itSweeping(
     'goes by the expiry of now: touched, replaced and re-created records stay [races: F4]',
     async (scene) => {
       const versions = await scene.createAll(['dead', 'touched', 'replaced', 'buried', 'recreated'], {
@@ -194,7 +200,7 @@ function testFreshLooks(stage: Stage): void {
     },
   )
 
-  stage.it('removes a record whose expiry was brought forward', async (scene) => {
+  stage.itSweeping('removes a record whose expiry was brought forward', async (scene) => {
     const version = await scene.create('a', { expiresAt: scene.now + 99 * hour, labels: ['user:ada'] })
     versionOf(await scene.replace('a', version, { expiresAt: scene.now + second, setsExpiry: true }))
     scene.clock.advance(second + scene.store.margin)
@@ -239,7 +245,7 @@ function testRemove(stage: Stage): void {
     assert.equal(left.filter((record) => record !== undefined).length, 5)
   })
 
-  stage.it('leaves nothing for a sweep to answer with', async (scene) => {
+  stage.itSweeping('leaves nothing for a sweep to answer with', async (scene) => {
     await scene.createAll(['a', 'b'], { expiresAt: scene.now + second })
     await scene.store.remove([keyOf('a')])
     scene.clock.advance(second + scene.store.margin)
