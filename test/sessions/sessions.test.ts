@@ -408,7 +408,7 @@ describe('logging in', () => {
 })
 
 describe('listing and revoking', () => {
-  it('by user and by labels, all of which must match; nobody else’s [K47 K48 K56]', async () => {
+  it('by user and by labels, all of which must match; nobody else’s [K47 K48 K56 D38]', async () => {
     const { sessions } = new Stage()
     const start = async (user: string, ...labels: string[]): Promise<string> => {
       return (await sessions.start({ user, labels })).id ?? ''

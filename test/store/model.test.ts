@@ -5,11 +5,10 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { type ModelWorld, storeModel } from 'holdfast/testing'
 import { memoryDriver } from '../../packages/holdfast/src/drivers/memory.ts'
-import { redisDriver } from '../../packages/holdfast/src/drivers/redis.ts'
 import { openSqliteDriver } from '../../packages/holdfast/src/drivers/sqlite.ts'
 import { guard } from '../../packages/holdfast/src/store/guard.ts'
-import { clear, connected, targets } from '../drivers/redis/targets.ts'
 import { temporaryFolder } from '../drivers/sqlite/folder.ts'
+import { kinds } from '../models/stores.ts'
 
 /** How many sequences each test runs; HOLDFAST_TEST_RUNS multiplies by as much as is wanted. */
 const factor = Number(process.env['HOLDFAST_TEST_RUNS'] ?? 1)
@@ -49,20 +48,20 @@ for (const faults of [false, true]) {
       })
     })
 
-    for (const { name, urls, skip } of targets) {
-      it(`in Redis, ${name}`, { skip }, async () => {
-        const client = await connected(urls)
+    for (const { name, skip, connect } of kinds) {
+      it(`on ${name}`, { skip }, async () => {
+        const connected = await connect()
         try {
           await storeModel(fc, {
-            runs: 12 * factor,
+            runs: 6 * factor,
             faults,
             make: ({ clock, namespace, wrap }) => ({
-              store: guard(wrap(redisDriver(client, { namespace })), { clock, namespace, circuit: false }),
-              dispose: () => clear(client, namespace),
+              store: guard(wrap(connected.driver(namespace)), { clock, namespace, circuit: false }),
+              dispose: () => connected.clear(namespace),
             }),
           })
         } finally {
-          client.destroy()
+          await connected.close()
         }
       })
     }
