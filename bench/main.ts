@@ -1,42 +1,94 @@
-/** `npm run bench -- NAME… [--json] [--rounds N]`: measures ours against theirs, in turn, in one run. */
+/** `npm run bench -- NAME… [--json] [--rounds N] …`: measures ours against theirs, in turn, in one run. */
 
 import { parseArgs } from 'node:util'
+import { tidyUp } from '../scripts/tidy.ts'
+import { backendNames, backendsOf } from './backends.ts'
 import { commit } from './commit.ts'
+import { storeGrowth } from './growth.ts'
 import { introspect } from './introspect.ts'
-import type { Benchmark, Result } from './measure.ts'
+import type { Benchmark, Result, Series, Settings } from './measure.ts'
 import { read } from './read.ts'
+import { inScratch } from './scratch.ts'
+import { storeList, storeRead, storeSave } from './stores.ts'
+import { sweep } from './sweep.ts'
 
 const benchmarks: Readonly<Record<string, Benchmark>> = { read, commit, introspect }
+const series: Readonly<Record<string, Series>> = {
+  'store-read': storeRead,
+  'store-save': storeSave,
+  'store-list': storeList,
+  'store-growth': storeGrowth,
+  sweep,
+}
+const all = [...Object.keys(benchmarks), ...Object.keys(series)]
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: 'boolean' }, rounds: { type: 'string', default: '7' }, help: { type: 'boolean' } },
+  options: {
+    json: { type: 'boolean' },
+    rounds: { type: 'string', default: '7' },
+    scale: { type: 'string', default: '1' },
+    stores: { type: 'string', default: backendNames.join(',') },
+    large: { type: 'boolean', default: false },
+    help: { type: 'boolean' },
+  },
 })
 
-const names = positionals.length > 0 ? positionals : Object.keys(benchmarks)
-const unknown = names.filter((name) => !Object.hasOwn(benchmarks, name))
+const names = positionals.length > 0 ? positionals : all
+const stores = values.stores.split(',')
 const rounds = Number(values.rounds)
+const scale = Number(values.scale)
+const problems = [
+  ...names.filter((name) => !all.includes(name)).map((name) => `no benchmark is called ${name}`),
+  ...stores.filter((name) => !backendNames.includes(name)).map((name) => `no store is called ${name}`),
+  ...(Number.isInteger(rounds) && rounds > 0 ? [] : ['--rounds is a whole number above 0']),
+  ...(scale > 0 && scale <= 1 ? [] : ['--scale is above 0 and at most 1']),
+]
 
-if (values.help || unknown.length > 0 || !Number.isInteger(rounds) || rounds < 1) {
-  const problem = unknown.length > 0 ? `no benchmark is called ${unknown.join(', ')}\n\n` : ''
+if (values.help || problems.length > 0) {
   process.stderr.write(
-    `${problem}npm run bench -- [NAME …] [--json] [--rounds N]\n\nNames: ${Object.keys(benchmarks).join(', ')}\n` +
-      'A ratio above 1 means that ours is faster.\n',
+    `${problems.map((problem) => `${problem}\n`).join('')}npm run bench -- [NAME …] [--json] [--rounds N]
+  [--stores NAME,…] [--scale FRACTION] [--large]
+
+Names:  ${all.join(', ')}
+Stores: ${backendNames.join(', ')}; their servers are found as for the tests
+--scale  a fraction of the records and operations, to try something out
+--large  store-growth goes up to 10 million records
+A ratio above 1 means that ours is faster.
+`,
   )
   process.exit(values.help ? 0 : 2)
 }
 
-for (const name of names) {
-  const result = { name, ...(await benchmarks[name]!({ rounds })) }
-  process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : `${table(result)}\n`)
+await inScratch(async (folder) => {
+  const needed = names.some((name) => Object.hasOwn(series, name))
+  const settings = {
+    rounds,
+    scale,
+    large: values.large,
+    backends: needed ? await backendsOf(stores, folder) : [],
+  }
+  for (const name of names) await measure(name, settings)
+})
+await tidyUp()
+
+async function measure(name: string, settings: Settings): Promise<void> {
+  const one = benchmarks[name]
+  if (one) show({ name, ...(await one(settings)) })
+  for await (const { of, ...result } of series[name]?.(settings) ?? [])
+    show({ name: `${name} ${of}`, ...result })
 }
 
-function table(result: { readonly name: string } & Result): string {
-  const { name, ours, theirs, ratio, unit, note } = result
-  const figures = `ours ${format(ours)}   theirs ${format(theirs)} ${unit}   ratio ${ratio.toFixed(2)}`
-  return `${name.padEnd(12)} ${figures}\n${' '.repeat(13)}${note}`
+function show(result: { readonly name: string } & Result): void {
+  process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : `${lines(result)}\n`)
+}
+
+function lines({ name, ours, theirs, ratio, unit, note }: { readonly name: string } & Result): string {
+  const other =
+    theirs === null || ratio === null ? '' : `   theirs ${format(theirs)}   ratio ${ratio.toFixed(2)}`
+  return `${name.padEnd(12)} ours ${format(ours)}${other}   ${unit}\n${' '.repeat(13)}${note}`
 }
 
 function format(figure: number): string {
-  return Math.round(figure).toLocaleString('en')
+  return figure < 100 ? figure.toPrecision(3) : Math.round(figure).toLocaleString('en')
 }

@@ -19,7 +19,7 @@ const systems = [
 /** Tests, and the suites that are published for other people's drivers. */
 const places = ['test/**/*.test.ts', 'packages/holdfast/src/testing/**/*.ts']
 
-const testFunctions = new Set(['test', 'it', 'describe', 'suite'])
+const testFunctions = new Set(['test', 'it', 'itWith', 'itSweeping', 'describe', 'suite'])
 
 /** Names of rows (`D29`) and of races (`races: A1`), each with the files whose tests name it. */
 export type Coverage = ReadonlyMap<string, readonly string[]>
@@ -56,8 +56,12 @@ function isTest(callee: ts.Expression): boolean {
   return testFunctions.has(callee.name.text) || isTest(callee.expression)
 }
 
-function rowsInTitle({ arguments: [title] }: ts.CallExpression): readonly string[] {
-  if (title === undefined) return []
+/** The title comes first; with `itWith` the capability that the test needs stands before it. */
+function rowsInTitle(call: ts.CallExpression): readonly string[] {
+  return call.arguments.slice(0, 2).flatMap(rowsInText)
+}
+
+function rowsInText(title: ts.Expression): readonly string[] {
   const pieces = ts.isTemplateExpression(title)
     ? [title.head.text, ...title.templateSpans.map((span) => span.literal.text)]
     : [ts.isStringLiteralLike(title) ? title.text : '']

@@ -250,7 +250,7 @@ describe('revoking by labels, in every order', () => {
     })
   })
 
-  it('two revocations at once: nothing is alive after either', async (t) => {
+  it('two revocations at once: nothing is alive after either [K49]', async (t) => {
     await explore(
       t,
       async (world) => {

@@ -183,6 +183,18 @@ describe('the command line', () => {
     assert.equal(typeof (await asJson('store sweep'))['removed'], 'number')
   })
 
+  it('refuses a store that there isn’t, and names those that there are [D51]', async () => {
+    await refused(2, 'store sweep --store foo:bar', /there is no store for foo:; known are memory:, sqlite:/)
+  })
+
+  const memcached = process.env['HOLDFAST_TEST_MEMCACHED']
+  const skip = memcached === undefined && 'HOLDFAST_TEST_MEMCACHED is not set: run this by `npm test`'
+  it('says where there is nothing to sweep [D51 K50]', { skip }, async () => {
+    const { out, err } = await ok(`store sweep --store ${memcached!}?role=cache`)
+    assert.equal(out, '0 removed\n')
+    assert.match(err, /nothing to sweep: .*Memcached.* drops what has expired by itself\n/)
+  })
+
   it('refuses what makes no sense, with 2', async () => {
     const wrong: readonly (readonly [string, RegExp])[] = [
       [

@@ -227,3 +227,15 @@ export class ConflictingChange extends HoldfastError {
 export class NameTaken extends HoldfastError {
   readonly code = 'HOLDFAST_NAME_TAKEN'
 }
+
+// ── Moving records from one store to another ────────────────────────────────────────────────────────────────
+
+/** The target of a transfer already holds a record with this key and other content. It was left as it is. */
+export class TransferConflict extends HoldfastError {
+  readonly code = 'HOLDFAST_TRANSFER_CONFLICT'
+}
+
+/** What was read back after a transfer is not what the source holds; the message names records that differ. */
+export class TransferMismatch extends HoldfastError {
+  readonly code = 'HOLDFAST_TRANSFER_MISMATCH'
+}

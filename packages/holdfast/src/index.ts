@@ -29,6 +29,14 @@ export { label, never } from './store/record.ts'
 export type * from './store/store.ts'
 export type { SweepOptions } from './store/sweep.ts'
 export { sweepAll } from './store/sweep.ts'
+export type {
+  OnConflict,
+  Tally,
+  TransferOptions,
+  TransferProgress,
+  TransferReport,
+} from './store/transfer.ts'
+export { transfer } from './store/transfer.ts'
 export type { Revocation } from './tokens/revocations.ts'
 export type { IssueOptions, Token, TokenFilter, TokenPage, TokensOptions } from './tokens/tokens.ts'
 export { Tokens } from './tokens/tokens.ts'

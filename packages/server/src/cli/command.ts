@@ -101,8 +101,8 @@ function refuseMemory({ store }: Settings): void {
 }
 
 /** A mistyped path would be made into an empty store, and its emptiness taken for an answer. */
-function refuseMissingFile({ store }: Settings, { folder }: Terminal): void {
-  const [, path] = /^sqlite:(?:\/\/)?([^?#%]+)$/.exec(store) ?? []
+export function refuseMissingFile({ store }: Pick<Settings, 'store'>, { folder }: Terminal): void {
+  const [, path] = /^(?:sqlite|file|dir):(?:\/\/)?([^?#%]+)$/.exec(store) ?? []
   if (path === undefined || existsSync(resolve(folder, path))) return
   throw new StoreUnavailable(
     `there is no store at ${resolve(folder, path)}; the service makes it at its first start`,

@@ -3,7 +3,10 @@
 import cliProgress from 'cli-progress'
 import type { Command } from 'commander'
 import { type Store, sweepAll } from 'holdfast'
+import { addCheck } from './check.ts'
 import { addSettings, storeCommandSettings, withStore } from './command.ts'
+import { addCopy } from './copy.ts'
+import { addMigrate } from './migrate.ts'
 import { json, pairs, type Terminal } from './terminal.ts'
 import { examples } from './tokens.ts'
 
@@ -16,9 +19,12 @@ const countAtMost = 100_000
 
 /** Adds the commands. */
 export function addStoreCommands(program: Command, terminal: Terminal): void {
-  const store = program.command('store').description('look at the store, and remove what has expired')
+  const store = program.command('store').description('look at stores, check, copy and sweep them')
   addInfo(store, terminal)
   addSweep(store, terminal)
+  addCheck(store, terminal)
+  addCopy(store, terminal)
+  addMigrate(store, terminal)
 }
 
 function addInfo(parent: Command, terminal: Terminal): void {
@@ -45,10 +51,19 @@ function addSweep(parent: Command, terminal: Terminal): void {
     .option('--json', 'print JSON')
     .action(async (flags: { readonly json?: boolean }) => {
       const progress = flags.json || !terminal.errors.isTTY ? undefined : progressBar(terminal)
-      const removed = await withStore({ ...flags }, terminal, ({ store }) =>
-        sweepAll(store, { onProgress: (soFar) => progress?.update(soFar) }),
+      const [removed, { capabilities, description }] = await withStore(
+        { ...flags },
+        terminal,
+        async ({ store }) =>
+          [
+            await sweepAll(store, { onProgress: (soFar) => progress?.update(soFar) }),
+            await store.open(),
+          ] as const,
       ).finally(() => progress?.stop())
       terminal.output.write(flags.json ? json({ removed }) : `${removed} removed\n`)
+      // Its server drops the expired, and can't tell what: there is nothing to remove here.
+      if (capabilities.nativeExpiry && !capabilities.scanning)
+        terminal.errors.write(`nothing to sweep: ${description} drops what has expired by itself\n`)
     })
   examples(addSettings(command, storeCommandSettings), [
     ['holdfast store sweep --store sqlite:holdfast.db', 'from cron, where no service runs'],

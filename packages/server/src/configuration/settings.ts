@@ -12,7 +12,7 @@ const longestTimer = 2_147_483_647
 /** The settings by their keys. */
 export const settingsTable = {
   store: setting('HOLDFAST_STORE', '--store <url>', 'sqlite:holdfast.db', text, {
-    says: 'where records are kept: sqlite:<file>, redis://<host>, memory:',
+    says: 'where records are kept: sqlite:<file>, postgres://<host>/<database>, redis://<host>, … (docs/drivers)',
   }),
   namespace: setting('HOLDFAST_NAMESPACE', '--namespace <name>', 'holdfast', text, {
     says: 'keeps several applications on one store apart',

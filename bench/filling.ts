@@ -1,0 +1,77 @@
+/** What the stores are filled with: the same records on both sides, and as fast as the store's own calls go. */
+
+import { createHash } from 'node:crypto'
+import type { Draft, Key, Store } from 'holdfast'
+
+export const collection = 'tokens'
+export const hour = 3_600_000
+/** Bytes of a value: what a session or a token has. */
+export const valueBytes = 320
+
+/** Records, numbered from 0. */
+export interface Shape {
+  readonly count: number
+  /** How many records in a row belong to one owner. */
+  readonly perOwner: number
+}
+
+/** The id of a record: as spread over an index as those of real ones. */
+export function idOf(i: number): string {
+  return createHash('md5').update(String(i)).digest('base64url')
+}
+
+export function keyOf(i: number): Key {
+  return { collection, id: idOf(i) }
+}
+
+export function ownerOf(i: number, { perOwner }: Pick<Shape, 'perOwner'>): string {
+  return `u${Math.floor(i / perOwner)}`
+}
+
+/** A value that differs from record to record and from write to write. */
+export function valueOf(i: number, turn = 0): Buffer {
+  return Buffer.alloc(valueBytes, `{"record":${i},"turn":${turn},"data":"${i * 7_919}"}`)
+}
+
+/** How a record is made. */
+export type DraftOf = (i: number) => Draft
+
+export function draftsOf(shape: Pick<Shape, 'perOwner'>, lifetime = 24 * hour): DraftOf {
+  const expiresAt = Date.now() + lifetime
+  return (i) => ({
+    key: keyOf(i),
+    value: valueOf(i),
+    labels: [`user:${ownerOf(i, shape)}`],
+    expiresAt,
+  })
+}
+
+/** How many records are created in one batch, and how many creations are in flight where there are no batches. */
+const perBatch = 250
+const creating = 128
+
+/** Creates the records from `start` up to `end`, in batches where the store has them. */
+export async function fill(store: Store, start: number, end: number, draftOf: DraftOf): Promise<void> {
+  const { atomicBatch, maxBatch } = store.capabilities
+  const size = atomicBatch ? Math.min(perBatch, maxBatch) : 1
+  const lanes = atomicBatch ? 4 : creating
+  let next = start
+  await Promise.all(
+    Array.from({ length: lanes }, async () => {
+      while (next < end) {
+        const first = next
+        next = Math.min(end, first + size)
+        const drafts = Array.from({ length: next - first }, (_, i) => draftOf(first + i))
+        const { status } = atomicBatch
+          ? await store.write(drafts.map((draft) => ({ type: 'create', ...draft })))
+          : await store.create(drafts[0]!)
+        if (status !== 'done') throw new Error(`filling ended with ${status}`)
+      }
+    }),
+  )
+}
+
+/** The numbers below `count` in an order that jumps about. */
+export function shuffled(i: number, count: number): number {
+  return (i * 7_919) % count
+}
