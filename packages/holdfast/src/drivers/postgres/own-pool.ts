@@ -85,8 +85,9 @@ async function tried(
 ): Promise<OwnPool> {
   // The pool's own limit also counts the waiting for a free connection, which is no outage.
   class Client extends library.Client {
-    constructor(settings: object) {
-      super({ ...settings, connectionTimeoutMillis: connectTimeout })
+    constructor(settings: { readonly password?: unknown }) {
+      // The pool hides the password from those who copy its settings.
+      super({ ...settings, password: settings.password, connectionTimeoutMillis: connectTimeout })
     }
   }
   const pool = new library.Pool({ ...poolSettings(options), ...address.settings, ssl, Client })
