@@ -17,6 +17,13 @@ const folder = join(root, 'scripts/runtimes')
 
 const { values: options } = parseArgs({ options: { fast: { type: 'boolean', default: false } } })
 
+/** Searches over schedules and faults of servers: what they find doesn't depend on the version of Node.js. */
+const slow = [
+  /^test\/(models|records|stores|testing)\//,
+  /-(acknowledge|failover|failures|faults|full|memory|processes|sentinel)\.test\.ts$/,
+  /^test\/server\/(check|copy)\.test\.ts$/,
+]
+
 const nodes = await findNodes()
 const files: string[] = []
 for await (const file of glob('test/**/*.test.ts', { cwd: root })) {
@@ -43,11 +50,8 @@ for (const node of nodes) {
 }
 await tidyUp()
 
-/** Searches over schedules and faults of servers: what they find doesn't depend on the version of Node.js. */
 function isSlow(file: string): boolean {
-  return /^test\/(models|records|testing)\/|-(failover|failures|memory)\.test\.ts$/.test(
-    file.replaceAll('\\', '/'),
-  )
+  return slow.some((each) => each.test(file.replaceAll('\\', '/')))
 }
 
 /** This Node.js and those in `scripts/runtimes`, oldest first. */

@@ -64,7 +64,8 @@ describe('a store that is unlike the others', () => {
     it(`is told by a history: ${name}`, async () => {
       const wrong = await unlike(sabotage)
       assert.ok(wrong instanceof Disagreement, wrong?.stack ?? 'nothing was found')
-      assert.ok(wrong.steps.length <= 8, wrong.message)
+      // One that remembers what it did in earlier histories can't be brought down to its shortest.
+      assert.ok(wrong.steps.length <= 20, wrong.message)
     })
   }
 })
