@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Pool } from 'pg'
 import { ChangeLog, ChangeReader } from '../../packages/holdfast/src/drivers/postgres/change-log.ts'
-import { databaseOf } from '../../packages/holdfast/src/drivers/postgres/client.ts'
+import { databaseOf } from '../../packages/holdfast/src/drivers/postgres/given.ts'
 import { until } from './postgres/servers.ts'
 import { Bench, skip } from './postgres/targets.ts'
 

@@ -58,7 +58,7 @@ export const revocation = noticedBy('test/records/revocation-schedules.test.ts',
   {
     name: 'nobody is spared',
     edits: [
-      { file: 'records/marks.ts', from: '!mark.except?.includes(id),', to: 'true,' },
+      { file: 'records/mark.ts', from: '!mark.except?.includes(id),', to: 'true,' },
       { file: 'records/revoking.ts', from: ' || mark.except?.includes(id)', to: '' },
     ],
     titles: ['my other devices'],
@@ -67,7 +67,7 @@ export const revocation = noticedBy('test/records/revocation-schedules.test.ts',
     name: 'a mark that spares somebody takes the place of one that does not',
     edits: [
       {
-        file: 'records/marks.ts',
+        file: 'records/mark.ts',
         from: 'spared.every((each) => earlier.except?.includes(each) === true)',
         to: 'spared.length >= 0',
       },

@@ -7,7 +7,7 @@
 import type { Change, Watch } from '../store/contract.ts'
 import type { Label } from '../store/record.ts'
 import type { Store } from '../store/store.ts'
-import { type Mark, marksCollection } from './marks.ts'
+import { type Mark, marksCollection } from './mark.ts'
 
 type MarksOfLabels = readonly (readonly Mark[])[]
 

@@ -11,7 +11,6 @@
 import { digestOf } from '../credentials/digest.ts'
 import { OutcomeUnknown, RecordCorrupt } from '../errors.ts'
 import {
-  carries,
   type Instant,
   type Key,
   type Label,
@@ -22,30 +21,11 @@ import {
 import type { Store } from '../store/store.ts'
 import { jittered } from './backoff.ts'
 import type { Epochs } from './envelope.ts'
+import { highest, isCovered, isMark, type Mark, type Marked, marksCollection, strikes } from './mark.ts'
 import { MarkCopy } from './mark-copy.ts'
-
-/** One mark. */
-export interface Mark {
-  /** What it strikes: records that carry all of them. The one that governs it first, the others in byte order. */
-  readonly labels: readonly Label[]
-  /** Records with a smaller epoch for `labels[0]` are dead. */
-  readonly epoch: number
-  /** Ids that it spares: "all my other devices". */
-  readonly except?: readonly string[]
-}
-
-/** The collection that marks are kept in. */
-export const marksCollection = 'marks'
 
 /** How many marks one mark record holds. */
 const mostMarks = 400
-
-/** What a record shows to be judged by marks. */
-export interface Marked {
-  readonly id: string
-  readonly labels: readonly Label[]
-  readonly epochs: Epochs
-}
 
 export interface MarksOptions {
   /** Whose marks: sessions and tokens have marks of their own. */
@@ -182,49 +162,8 @@ export class Marks {
   }
 }
 
-/** Whether any of the marks strikes the record. */
-export function strikes(marks: readonly (readonly Mark[])[], { id, labels, epochs }: Marked): boolean {
-  return marks.some((ofOne) =>
-    ofOne.some(
-      (mark) =>
-        mark.epoch > (epochs[mark.labels[0]!] ?? 0) &&
-        carries(labels, mark.labels) &&
-        !mark.except?.includes(id),
-    ),
-  )
-}
-
 /** The user's label to the front: it governs. */
 function governedFirst(labels: readonly Label[]): readonly Label[] {
   const owner = labels.find((each) => each.startsWith('user:'))
   return owner === undefined ? labels : [owner, ...labels.filter((each) => each !== owner)]
-}
-
-/** Whether a later mark strikes all that an earlier one does: whom it spares, that one spared too. */
-function isCovered(earlier: Mark, later: Mark): boolean {
-  const spared = later.except ?? []
-  return (
-    sameLabels(earlier.labels, later.labels) &&
-    spared.every((each) => earlier.except?.includes(each) === true)
-  )
-}
-
-function highest(marks: readonly Mark[]): number {
-  return marks.reduce((most, { epoch }) => Math.max(most, epoch), 0)
-}
-
-function sameLabels(a: readonly Label[], b: readonly Label[]): boolean {
-  return a.length === b.length && a.every((each, i) => each === b[i])
-}
-
-function isMark(stored: unknown): stored is Mark {
-  if (typeof stored !== 'object' || stored === null) return false
-  const { labels, epoch, except } = stored as Record<string, unknown>
-  return (
-    Array.isArray(labels) &&
-    labels.length > 0 &&
-    labels.every((each) => typeof each === 'string') &&
-    typeof epoch === 'number' &&
-    (except === undefined || Array.isArray(except))
-  )
 }

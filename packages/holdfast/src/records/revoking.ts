@@ -4,7 +4,7 @@
  */
 
 import type { Label } from '../store/record.ts'
-import { type Mark, strikes } from './marks.ts'
+import { type Mark, strikes } from './mark.ts'
 import type { Found, Records } from './records.ts'
 
 export interface RevokeOptions {

@@ -4,8 +4,6 @@
  */
 
 import type { Database, Row } from '../sql/database.ts'
-import { PoolDatabase } from './pool.ts'
-import { PostgresJsDatabase } from './postgres-js.ts'
 
 /** A query of pg. With a name it stays prepared on its connection. */
 export interface PostgresQuery {
@@ -81,9 +79,4 @@ export interface PostgresDatabase extends Database {
   /** Only a client of our own is connected and let go of. */
   connect?(): Promise<void>
   release?(): Promise<void>
-}
-
-/** The database over a given client. @param prepare Whether statements stay prepared on their connections. */
-export function databaseOf(client: PostgresPool | PostgresJs, prepare: boolean): PostgresDatabase {
-  return 'unsafe' in client ? new PostgresJsDatabase(client, prepare) : new PoolDatabase(client, prepare)
 }

@@ -9,8 +9,9 @@ import { ClientMissing, StoreReadOnly, StoreUnavailable } from '../../errors.ts'
 import type { OpenOptions } from '../../store/store.ts'
 import { type Address, addressOf, protections } from './address.ts'
 import type { PostgresOptions } from './backend.ts'
-import { databaseOf, type PostgresConnection, type PostgresDatabase, type PostgresPool } from './client.ts'
+import type { PostgresConnection, PostgresDatabase, PostgresPool } from './client.ts'
 import { failure } from './failure.ts'
+import { databaseOf } from './given.ts'
 
 /** What is used of the package `pg`. */
 interface Library {
