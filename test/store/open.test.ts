@@ -102,7 +102,7 @@ describe('a store is opened by its URL', () => {
     })
   }
 
-  it('or refused, naming the schemes that there are [T22]', async () => {
+  it('or refused, naming the schemes that there are [T22 K52]', async () => {
     for (const url of ['foo://somewhere', 'mongo://somewhere', 'Redis://somewhere', 'just-a-word', '']) {
       const error = await refusal(url)
       assert.ok(error instanceof UnknownScheme, `${url}: ${error.message}`)
