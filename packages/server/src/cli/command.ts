@@ -9,6 +9,7 @@ import type { Setting } from '../configuration/kinds.ts'
 import { type SettingKey, type Settings, settingsTable } from '../configuration/settings.ts'
 import { ringOfService } from '../installation/installation.ts'
 import { Misused } from './failure.ts'
+import { isInsideOneProcess } from './store-url.ts'
 import type { Terminal } from './terminal.ts'
 
 /** The flags that every command has. */
@@ -93,7 +94,7 @@ export async function withStore<R>(
 }
 
 function refuseMemory({ store }: Settings): void {
-  if (!store.startsWith('memory:') && store !== 'sqlite::memory:') return
+  if (!isInsideOneProcess(store)) return
   throw new Misused(
     `${store} is inside one process, so this command would look into an empty store of its own; ask the service ` +
       'over HTTP, or name its store with --store',

@@ -6,7 +6,7 @@ import { openStore, type Store, transfer, type TransferProgress, type TransferRe
 import { addSettings, refuseMissingFile, settingsOf } from './command.ts'
 import { Misused } from './failure.ts'
 import { interruptible } from './interruption.ts'
-import { storeUrl } from './store-url.ts'
+import { isInsideOneProcess, storeUrl } from './store-url.ts'
 import { json, pairs, type Terminal } from './terminal.ts'
 import { examples } from './tokens.ts'
 
@@ -153,7 +153,7 @@ function lines({ source, target, from, to, ...report }: Copied): Record<string, 
 }
 
 function refuseMemory(url: string): void {
-  if (!url.startsWith('memory:') && url !== 'sqlite::memory:') return
+  if (!isInsideOneProcess(url)) return
   throw new Misused(`${url} is inside one process: it is empty in this one, and ends with it`)
 }
 

@@ -14,3 +14,8 @@ export function storeUrl(argument: string, { environment }: Terminal): string {
   if (!url) throw new Misused(`${argument} names a variable of the environment that is not set`)
   return url
 }
+
+/** Whether the store is inside of one process, so that no other can look into it. */
+export function isInsideOneProcess(url: string): boolean {
+  return url.startsWith('memory:') || url === 'sqlite::memory:'
+}

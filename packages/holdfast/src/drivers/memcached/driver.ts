@@ -18,7 +18,7 @@ import type {
 import { defaultValueBytes, isLive, type Key, type Label, type StoredRecord } from '../../store/record.ts'
 import type { StoreOptions } from '../../store/store.ts'
 import type { MemcachedClient, MemcachedItem } from './client/client.ts'
-import { all } from './client/parts.ts'
+import { all } from '../../store/parts.ts'
 import { LabelIndex, partOf } from './label-index.ts'
 import { bytesOf, Layout, recordOf } from './layout.ts'
 import { Listings } from './listings.ts'

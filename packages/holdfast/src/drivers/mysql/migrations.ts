@@ -5,7 +5,7 @@
  * each statement must do nothing where it has been run before.
  */
 
-import type { Migration } from '../sql/migrations.ts'
+import { columnsOfLabels, columnsOfRecords, type Migration } from '../sql/migrations.ts'
 import { mysql } from '../sql/dialect.ts'
 
 const { types, ofTable } = mysql
@@ -18,25 +18,12 @@ export const migrations: readonly Migration[] = [
     needs: 1,
     statements: [
       `create table if not exists holdfast_records (
-  namespace ${types.name} not null,
-  collection ${types.name} not null,
-  id ${types.id} not null,
-  version ${types.version} not null,
-  labels ${types.text} not null,
-  expires_at ${types.instant} not null,
-  touched_at ${types.instant} not null,
-  bucket ${types.bucket} not null,
-  value ${types.bytes} not null,
-  primary key (namespace, collection, id),
+${columnsOfRecords(types)},
   key holdfast_records_by_expiry (namespace, expires_at),
   key holdfast_records_by_bucket (namespace, bucket)
 )${ofTable.updated} row_format = dynamic`,
       `create table if not exists holdfast_labels (
-  namespace ${types.name} not null,
-  collection ${types.name} not null,
-  label ${types.label} not null,
-  id ${types.id} not null,
-  primary key (namespace, collection, label, id)
+${columnsOfLabels(types)}
 )${ofTable.fixed} row_format = dynamic`,
     ],
   },

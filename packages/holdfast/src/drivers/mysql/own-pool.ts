@@ -3,10 +3,10 @@
  * alive, each made within seconds; no waiting for a lock beyond the deadline.
  */
 
-import { readFileSync } from 'node:fs'
 import { systemClock } from '../../clock.ts'
 import { milliseconds } from '../../duration.ts'
 import { ClientMissing, StoreMisconfigured, StoreUnavailable } from '../../errors.ts'
+import { contentOf } from '../sql/url.ts'
 import type { MysqlOptions, Source } from './backend.ts'
 import type { OpenOptions, TlsOptions } from '../../store/store.ts'
 import type { MysqlPool } from './client.ts'
@@ -182,14 +182,6 @@ function modeOf(name: string): (typeof sslModes)[number] {
   const mode = sslModes.find((each) => each === name.toLowerCase().replace('-', '_'))
   if (mode === undefined) throw misspelt(`has an unknown ssl-mode; known are ${sslModes.join(', ')}`)
   return mode
-}
-
-function contentOf(name: string, path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (cause) {
-    throw new StoreMisconfigured(`the file of ${name}, ${path}, cannot be read`, { cause })
-  }
 }
 
 function decoded(text: string): string {

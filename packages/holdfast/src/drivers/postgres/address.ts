@@ -1,7 +1,7 @@
 /** The URL of a server: where it is, and how the connection is protected, in the words of libpq. */
 
-import { readFileSync } from 'node:fs'
 import { StoreMisconfigured } from '../../errors.ts'
+import { contentOf } from '../sql/url.ts'
 import type { TlsOptions } from '../../store/store.ts'
 
 /** How a connection is protected, in the words of libpq. */
@@ -71,14 +71,6 @@ function securityOf(parameters: URLSearchParams): Pick<Address, 'mode' | 'tls'> 
     return path === null ? [] : [[option, contentOf(name, path)] as const]
   })
   return { ...(mode === undefined ? {} : { mode: mode as SslMode }), tls: Object.fromEntries(tls) }
-}
-
-function contentOf(name: string, path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (cause) {
-    throw new StoreMisconfigured(`the file of ${name}, ${path}, cannot be read`, { cause })
-  }
 }
 
 function decoded(text: string): string {

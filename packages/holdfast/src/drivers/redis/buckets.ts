@@ -9,7 +9,8 @@ import { isLive, type Key, type StoredRecord } from '../../store/record.ts'
 import { bucketCount, keyOf, type Layout, separate, text } from './layout.ts'
 import type { Records } from './records.ts'
 import { remove, run } from './scripts.ts'
-import { all, type Wire } from './wire.ts'
+import { all } from '../../store/parts.ts'
+import type { Wire } from './wire.ts'
 
 /** How many buckets are asked in one go: few first, and more while they turn out to be empty. */
 const firstGroup = 8

@@ -34,7 +34,8 @@ import { Records } from './records.ts'
 import { type Reindexed, Reindexing } from './reindexing.ts'
 import { create, replace, run, touch } from './scripts.ts'
 import { settingsOf } from './settings.ts'
-import { all, type Wire } from './wire.ts'
+import { all } from '../../store/parts.ts'
+import type { Wire } from './wire.ts'
 
 /** Settings of a store over Redis. */
 export interface RedisOptions extends StoreOptions {

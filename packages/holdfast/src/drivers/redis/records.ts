@@ -1,7 +1,8 @@
 /** Reading records, many at once, each from its own slot. */
 
 import type { Key, StoredRecord } from '../../store/record.ts'
-import { all, type Wire } from './wire.ts'
+import { all } from '../../store/parts.ts'
+import type { Wire } from './wire.ts'
 import { fields, type Layout, recordIfWhole, recordOf } from './layout.ts'
 
 export class Records {

@@ -1,7 +1,7 @@
 /** The seam behind which clients differ: how a command reaches the server that owns a name, and how changes are heard. */
 
 import { systemClock } from '../../clock.ts'
-import { PartialAnswer, StoreUnavailable } from '../../errors.ts'
+import { StoreUnavailable } from '../../errors.ts'
 
 /** One argument of a command. */
 export type Argument = string | Buffer
@@ -69,24 +69,4 @@ export async function inTime<T>(pending: Promise<T>, ms: number, why: string): P
   } finally {
     cancel()
   }
-}
-
-/**
- * Waits for all answers. A part of them is not an answer.
- *
- * @throws {PartialAnswer} when some are missing; the error itself when all are, or when there is only one.
- */
-export async function all<T>(what: string, pending: readonly Promise<T>[]): Promise<readonly T[]> {
-  const [only, ...more] = pending
-  if (only && more.length === 0) return [await only]
-  const settled = await Promise.allSettled(pending)
-  const failed = settled.filter((each) => each.status === 'rejected')
-  const [first] = failed
-  if (!first) return settled.map((each) => (each as PromiseFulfilledResult<T>).value)
-  if (failed.length === settled.length) throw first.reason
-  throw new PartialAnswer(
-    `${what}: ${failed.length} of ${settled.length} were not answered`,
-    settled.map((each) => (each.status === 'fulfilled' ? { answer: each.value } : undefined)),
-    { cause: first.reason },
-  )
 }

@@ -37,15 +37,9 @@ export function noted({ number, needs }: Migration): string {
   return `insert into holdfast_schema (step, needs) values (${number}, ${needs})`
 }
 
-/** The step that all dialects begin with. `bucket` is the head of the digest of collection/id, for slices. */
-export function recordsAndLabels({ types, ofTable, namespaceApart }: Dialect): Migration {
-  return {
-    number: 1,
-    title: 'records, and the finder of their labels',
-    needs: 1,
-    statements: [
-      `create table holdfast_records (
-  namespace ${types.name} not null,
+/** The columns and the key of the table of records; the same in every dialect. */
+export function columnsOfRecords(types: Dialect['types']): string {
+  return `  namespace ${types.name} not null,
   collection ${types.name} not null,
   id ${types.id} not null,
   version ${types.version} not null,
@@ -54,16 +48,32 @@ export function recordsAndLabels({ types, ofTable, namespaceApart }: Dialect): M
   touched_at ${types.instant} not null,
   bucket ${types.bucket} not null,
   value ${types.bytes} not null,
-  primary key (namespace, collection, id)
+  primary key (namespace, collection, id)`
+}
+
+/** The columns and the key of the finder of labels. */
+export function columnsOfLabels(types: Dialect['types']): string {
+  return `  namespace ${types.name} not null,
+  collection ${types.name} not null,
+  label ${types.label} not null,
+  id ${types.id} not null,
+  primary key (namespace, collection, label, id)`
+}
+
+/** The first step where a change of tables can be part of a transaction. `bucket` is the head of the digest of collection/id, for slices. */
+export function recordsAndLabels({ types, ofTable, namespaceApart }: Dialect): Migration {
+  return {
+    number: 1,
+    title: 'records, and the finder of their labels',
+    needs: 1,
+    statements: [
+      `create table holdfast_records (
+${columnsOfRecords(types)}
 )${ofTable.updated}`,
       `create index holdfast_records_by_expiry on holdfast_records (${namespaceApart}, expires_at)`,
       `create index holdfast_records_by_bucket on holdfast_records (${namespaceApart}, bucket)`,
       `create table holdfast_labels (
-  namespace ${types.name} not null,
-  collection ${types.name} not null,
-  label ${types.label} not null,
-  id ${types.id} not null,
-  primary key (namespace, collection, label, id)
+${columnsOfLabels(types)}
 )${ofTable.fixed}`,
     ],
   }

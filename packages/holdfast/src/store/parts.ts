@@ -1,6 +1,6 @@
 /** Answers that come in parts, from several servers. A part of them is not an answer. */
 
-import { PartialAnswer } from '../../../errors.ts'
+import { PartialAnswer } from '../errors.ts'
 
 /**
  * Waits for all parts.
