@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts'
 import { AnswerLost, DeadlineExceeded, HoldfastError, OutcomeUnknown, StoreUnavailable } from '../errors.ts'
 import { Circuit } from './circuit.ts'
 import type { Awaitable, Call } from './contract.ts'
+import { Deadlines, Timed } from './deadlines.ts'
 import type { Sent } from './settle.ts'
 import type { CallOptions, StoreFigures } from './store.ts'
 
@@ -42,17 +43,15 @@ export class OneCall implements Call {
     return this.#outer?.aborted ?? false
   }
 
-  /** Calls back when the caller gives up, and starts the deadline; the answer undoes both. */
-  whenOver(giveUp: (reason: unknown) => void, startDeadline: () => () => void): () => void {
-    const cancel = startDeadline()
+  /** Calls back when the caller gives up; the answer undoes that. */
+  whenAbandoned(giveUp: (reason: unknown) => void): (() => void) | undefined {
     const outer = this.#outer
-    if (!outer) return cancel
+    if (!outer) return undefined
     const aborted = (): void => {
       giveUp(outer.reason)
     }
     outer.addEventListener('abort', aborted, { once: true })
     return () => {
-      cancel()
       outer.removeEventListener('abort', aborted)
     }
   }
@@ -64,9 +63,46 @@ export class OneCall implements Call {
   }
 }
 
+/** One call that is waited for: until its answer, its deadline or its caller's abort, whichever is first. */
+class Waiting extends Timed {
+  #isOver = false
+  readonly #call: OneCall
+  readonly #lateness: () => DeadlineExceeded
+  readonly #failed: (error: unknown) => void
+  readonly #forget: (() => void) | undefined
+
+  constructor(call: OneCall, lateness: () => DeadlineExceeded, failed: (error: unknown) => void) {
+    super()
+    this.#call = call
+    this.#lateness = lateness
+    this.#failed = failed
+    this.#forget = call.whenAbandoned((reason) => {
+      this.#giveUp(reason)
+    })
+  }
+
+  late(): void {
+    this.#giveUp(this.#lateness())
+  }
+
+  /** Whether this is the first that ends it. */
+  end(): boolean {
+    if (this.#isOver) return false
+    this.#isOver = true
+    this.#forget?.()
+    return true
+  }
+
+  #giveUp(reason: unknown): void {
+    this.#call.end(reason)
+    this.#failed(reason)
+  }
+}
+
 export class Calls {
   readonly #clock: Clock
   readonly #deadline: number
+  readonly #deadlines: Deadlines
   readonly #figures = new Map<string, Figures>()
   readonly #circuit: Circuit
   #underWay = 0
@@ -79,6 +115,7 @@ export class Calls {
   constructor(clock: Clock, deadline: number, circuit = true) {
     this.#clock = clock
     this.#deadline = deadline
+    this.#deadlines = new Deadlines(clock, deadline)
     this.#circuit = new Circuit(clock, circuit)
   }
 
@@ -98,12 +135,17 @@ export class Calls {
       throw asRead(operation, error)
     }
     if (!(answer instanceof Promise)) return answer
-    return this.together(() => this.#asked(operation, options, run, answer))
+    return this.#asked(operation, options, run, answer)
   }
 
   /** Sends a request that may be repeated until it is answered. @throws {OutcomeUnknown} when it never is. */
   async repeat<T>(operation: string, options: CallOptions, run: (call: OneCall) => Awaitable<T>): Promise<T> {
-    return await this.together(() => this.#repeated(operation, options, run))
+    this.begin()
+    try {
+      return await this.#repeated(operation, options, run)
+    } finally {
+      this.end()
+    }
   }
 
   async #repeated<T>(
@@ -111,7 +153,7 @@ export class Calls {
     options: CallOptions,
     run: (call: OneCall) => Awaitable<T>,
   ): Promise<T> {
-    const pause = this.pauses(options)
+    const pause = this.pauses(options, this.#clock.elapsed())
     let sent = await this.send(operation, options, run)
     for (let sendings = 1; 'lost' in sent; sendings++) {
       if (sendings === mostSendings || !(await pause(sendings))) throw unknown(operation, sent.lost)
@@ -150,9 +192,13 @@ export class Calls {
     }
   }
 
-  /** The pauses between the sendings of one request: growing, and false once the deadline has passed. */
-  pauses(options: CallOptions): (sendings: number) => Promise<boolean> {
-    const ends = this.#clock.elapsed() + this.#deadline
+  /**
+   * The pauses between the sendings of one request: growing, and false once the deadline has passed.
+   *
+   * @param started When the request was first sent, on the clock that never goes back.
+   */
+  pauses(options: CallOptions, started: number): (sendings: number) => Promise<boolean> {
+    const ends = started + this.#deadline
     return async (sendings) => {
       if (options.signal?.aborted) return false
       const pause = firstPause * 2 ** (sendings - 1)
@@ -162,14 +208,15 @@ export class Calls {
     }
   }
 
-  /** Runs what may take several calls, with pauses between them: {@link idle} waits for it as a whole. */
-  async together<T>(run: () => Promise<T>): Promise<T> {
+  /** Begins what may take several calls, with pauses between them: {@link idle} waits for its {@link end}. */
+  begin(): void {
     this.#underWay++
-    try {
-      return await run()
-    } finally {
-      this.#ended()
-    }
+  }
+
+  end(): void {
+    this.#underWay--
+    if (this.#underWay > 0) return
+    for (const resolve of this.#whenIdle.splice(0)) resolve()
   }
 
   /** Resolves when no call is under way. */
@@ -192,6 +239,7 @@ export class Calls {
     run: (call: OneCall) => Awaitable<T>,
     first: Promise<T>,
   ): Promise<T> {
+    this.begin()
     try {
       try {
         return await first
@@ -202,6 +250,8 @@ export class Calls {
       }
     } catch (error) {
       throw signal?.aborted ? signal.reason : asRead(operation, error)
+    } finally {
+      this.end()
     }
   }
 
@@ -221,8 +271,11 @@ export class Calls {
     }
   }
 
-  /** The driver's answer, or `DeadlineExceeded`, or the reason of the caller's abort, whichever is first. */
-  async #inTime<T>(
+  /**
+   * The driver's answer, or `DeadlineExceeded`, or the reason of the caller's abort, whichever is first. Runs at every
+   * call, so it is one promise with one pair of callbacks, not a race with a timer of its own.
+   */
+  #inTime<T>(
     operation: string,
     answer: Promise<T>,
     call: OneCall,
@@ -230,37 +283,30 @@ export class Calls {
     started: number,
     tries: boolean,
   ): Promise<T> {
-    this.#underWay++
-    let stopWaiting = (): void => undefined
-    try {
-      const late = new Promise<never>((_, reject) => {
-        const giveUp = (reason: unknown): void => {
-          call.end(reason)
-          // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- the caller chose the reason
-          reject(reason)
-        }
-        stopWaiting = call.whenOver(giveUp, () =>
-          this.#clock.timer(this.#deadline, () => {
-            giveUp(new DeadlineExceeded(`${operation} was not answered within ${this.#deadline} ms`))
-          }),
-        )
-      })
-      const value = await Promise.race([answer, late])
-      this.#succeeded(figures, started)
-      return value
-    } catch (error) {
-      this.#failed(figures, started, call.isAbandoned ? undefined : error, tries)
-      throw error
-    } finally {
-      stopWaiting()
-      this.#ended()
-    }
+    this.begin()
+    return new Promise((resolve, reject) => {
+      const failed = (error: unknown): void => {
+        if (!waiting.end()) return
+        this.#deadlines.end(waiting)
+        this.#failed(figures, started, call.isAbandoned ? undefined : error, tries)
+        // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- the driver or the caller chose it
+        reject(error)
+        this.end()
+      }
+      const waiting = new Waiting(call, () => this.#lateness(operation), failed)
+      this.#deadlines.start(waiting, started)
+      answer.then((value) => {
+        if (!waiting.end()) return
+        this.#deadlines.end(waiting)
+        this.#succeeded(figures, started)
+        resolve(value)
+        this.end()
+      }, failed)
+    })
   }
 
-  #ended(): void {
-    this.#underWay--
-    if (this.#underWay > 0) return
-    for (const resolve of this.#whenIdle.splice(0)) resolve()
+  #lateness(operation: string): DeadlineExceeded {
+    return new DeadlineExceeded(`${operation} was not answered within ${this.#deadline} ms`)
   }
 
   #figuresOf(operation: string): Figures {

@@ -11,6 +11,7 @@ import { Calls, type OneCall } from './calls.ts'
 import { type Codec, jsonCodec } from './codec.ts'
 import type {
   Awaitable,
+  BatchOutcome,
   Capabilities,
   Change,
   Driver,
@@ -24,6 +25,7 @@ import type {
   Watch,
 } from './contract.ts'
 import { Opening } from './opening.ts'
+import { partialOf } from './parts.ts'
 import {
   checkInstant,
   checkKey,
@@ -39,7 +41,7 @@ import {
   type StoredRecord,
   type Version,
 } from './record.ts'
-import { type Attempt, described, isDone, settle, type Trace, traceOf } from './settle.ts'
+import { type Attempt, described, isDone, type Sent, settle, type Trace, traceOf } from './settle.ts'
 import { nextVersion } from './stamp.ts'
 import type {
   BatchItem,
@@ -101,7 +103,7 @@ class Guard implements Store {
   }
 
   async create(draft: Draft, options: CallOptions = {}): Promise<Written> {
-    await this.open()
+    if (!this.#opening.ready) await this.open()
     const record = this.#stamped(draft)
     return await this.#settled('create', record.key, record.version, undefined, options, (call) =>
       this.#driver.create(record, call),
@@ -109,7 +111,7 @@ class Guard implements Store {
   }
 
   async replace(rewrite: Rewrite, options: CallOptions = {}): Promise<Written> {
-    await this.open()
+    if (!this.#opening.ready) await this.open()
     const replacement = this.#replacement(rewrite)
     const { key, version, expected } = replacement
     return await this.#settled('replace', key, version, expected, options, (call) =>
@@ -121,7 +123,7 @@ class Guard implements Store {
     prolongations: readonly Prolongation[],
     options: CallOptions = {},
   ): Promise<readonly Outcome[]> {
-    await this.open()
+    if (!this.#opening.ready) await this.open()
     const touches = prolongations.map((each) => this.#touch(each))
     checkDistinct(touches.map(({ key }) => key))
     // A touch may be repeated: it names a version and only ever prolongs.
@@ -132,8 +134,7 @@ class Guard implements Store {
 
   read(key: Key, options: ReadOptions & CallOptions = {}): Awaitable<StoredRecord | undefined> {
     // The hottest path of all: where the driver has the answer at hand, no promise is made.
-    if (!this.#opening.now) return this.open().then(() => this.read(key, options))
-    this.#opening.refuseClosed()
+    if (!this.#opening.ready) return this.open().then(() => this.read(key, options))
     checkKey(key)
     const found = this.#calls.ask('read', options, (call) =>
       this.#driver.read([key], readOptions(options), call),
@@ -146,7 +147,7 @@ class Guard implements Store {
     keys: readonly Key[],
     options: ReadOptions & CallOptions = {},
   ): Promise<readonly (StoredRecord | undefined)[]> {
-    await this.open()
+    if (!this.#opening.ready) await this.open()
     for (const key of keys) checkKey(key)
     const distinct = [...new Map(keys.map((key) => [keyText(key), key])).values()]
     const answers = new Map<string, { readonly answer: StoredRecord | undefined }>()
@@ -167,24 +168,27 @@ class Guard implements Store {
   }
 
   async write(items: readonly BatchItem[], options: CallOptions = {}): Promise<BatchWritten> {
-    const { capabilities } = await this.open()
+    const { capabilities } = this.#opening.ready ?? (await this.open())
     this.#need('atomicBatch', capabilities.atomicBatch)
     checkWhole(items.length, 'the number of writes in a batch', 1, capabilities.maxBatch)
     const operations = items.map((item) => this.#operation(item))
     checkDistinct(operations.map(keyOf))
-    const answer = await this.#settle<Awaited<ReturnType<Driver['write']>>>({
-      ...this.#attempt(`a batch of ${operations.length} writes`, options),
-      send: () => this.#calls.send('write', options, (call) => this.#driver.write(operations, call)),
-      isDone: ({ applied }) => applied,
-      trace: () => this.#traceBatch(operations),
-    })
+    const answer = await this.#settle<BatchOutcome>(
+      options,
+      () => this.#calls.send('write', options, (call) => this.#driver.write(operations, call)),
+      () => ({
+        what: `a batch of ${operations.length} writes`,
+        isDone: ({ applied }) => applied,
+        trace: () => this.#traceBatch(operations),
+      }),
+    )
     if (answer === 'unknown') return { status: 'unknown' }
     if (answer !== 'mine' && !answer.applied) return { status: 'refused', outcomes: answer.outcomes }
     return { status: 'done', versions: operations.map(versionOf) }
   }
 
   async list(collection: string, options: ListOptions = {}): Promise<Page> {
-    const { capabilities } = await this.open()
+    const { capabilities } = this.#opening.ready ?? (await this.open())
     this.#need('listing', capabilities.listing !== 'none')
     checkKey({ collection, id: 'x' })
     const listing = {
@@ -204,7 +208,7 @@ class Guard implements Store {
     collection: string,
     options: CallOptions & { readonly labels?: readonly Label[]; readonly atMost?: number } = {},
   ): Promise<number> {
-    const { capabilities } = await this.open()
+    const { capabilities } = this.#opening.ready ?? (await this.open())
     this.#need('counting', capabilities.counting)
     checkKey({ collection, id: 'x' })
     const atMost = options.atMost ?? Number.MAX_SAFE_INTEGER
@@ -214,7 +218,7 @@ class Guard implements Store {
   }
 
   async scan(slice: Parameters<Store['scan']>[0], options: CallOptions = {}): Promise<Page> {
-    const { capabilities } = await this.open()
+    const { capabilities } = this.#opening.ready ?? (await this.open())
     this.#need('scanning', capabilities.scanning)
     checkWhole(slice.of, 'the number of slices', 1, 4_096)
     checkWhole(slice.index, 'the index of a slice', 0, slice.of - 1)
@@ -225,7 +229,7 @@ class Guard implements Store {
   }
 
   async sweep(options: Parameters<Store['sweep']>[0] = {}): Promise<SweptBatch> {
-    await this.open()
+    if (!this.#opening.ready) await this.open()
     const latest = this.clock.now() - this.margin
     const sweeping = {
       before: Math.min(options.before ?? latest, latest),
@@ -236,7 +240,7 @@ class Guard implements Store {
   }
 
   async remove(keys: readonly Key[], options: CallOptions = {}): Promise<void> {
-    await this.open()
+    if (!this.#opening.ready) await this.open()
     for (const key of keys) checkKey(key)
     const distinct = [...new Map(keys.map((key) => [keyText(key), key])).values()]
     await this.#inParts(distinct, async (part) => {
@@ -246,7 +250,7 @@ class Guard implements Store {
   }
 
   async watch(listener: (change: Change) => void, options: CallOptions = {}): Promise<Watch> {
-    const { capabilities } = await this.open()
+    const { capabilities } = this.#opening.ready ?? (await this.open())
     this.#need('watch', capabilities.watch)
     return await this.#calls.ask('watch', options, (call) => this.#driver.watch(listener, call))
   }
@@ -269,26 +273,37 @@ class Guard implements Store {
     options: CallOptions,
     send: (call: OneCall) => Awaitable<Outcome>,
   ): Promise<Written> {
-    const outcome = await this.#settle<Outcome>({
-      ...this.#attempt(described(operation, key), options),
-      send: () => this.#calls.send(operation, options, send),
-      isDone,
-      trace: async () => {
-        const [found] = await this.#truth([key])
-        return traceOf(found && { version: found.version, live: this.#isLive(found) }, version, expected)
-      },
-    })
+    const outcome = await this.#settle<Outcome>(
+      options,
+      () => this.#calls.send(operation, options, send),
+      () => ({
+        what: described(operation, key),
+        isDone,
+        trace: async () => {
+          const [found] = await this.#truth([key])
+          return traceOf(found && { version: found.version, live: this.#isLive(found) }, version, expected)
+        },
+      }),
+    )
     return outcome === 'done' || outcome === 'mine' ? { status: 'done', version } : { status: outcome }
   }
 
-  /** Settles a write: closing waits for all its sendings. */
-  #settle<T>(attempt: Attempt<T>): ReturnType<typeof settle<T>> {
-    return this.#calls.together(() => settle(attempt))
-  }
-
-  #attempt(what: string, options: CallOptions): Pick<Attempt<unknown>, 'what' | 'pause'> {
-    const pause = this.#calls.pauses(options)
-    return { what, pause }
+  /** Sends a write, and settles it where its answer was lost. Closing waits for all its sendings. */
+  async #settle<T>(
+    options: CallOptions,
+    send: () => Promise<Sent<T>>,
+    settling: () => Omit<Attempt<T>, 'send' | 'pause'>,
+  ): Promise<T | 'mine' | 'unknown'> {
+    const started = this.clock.elapsed()
+    this.#calls.begin()
+    try {
+      const sent = await send()
+      // The plain case, without a lost answer, is decided by the driver's word alone.
+      if ('answer' in sent) return sent.answer
+      return await settle({ ...settling(), send, pause: this.#calls.pauses(options, started) }, sent.lost)
+    } finally {
+      this.#calls.end()
+    }
   }
 
   async #traceBatch(operations: readonly Operation[]): Promise<Trace> {
@@ -398,25 +413,6 @@ class Guard implements Store {
 
 function readOptions({ expired = false, strict = false }: ReadOptions): Required<ReadOptions> {
   return { expired, strict }
-}
-
-/** What a shard left out, in the order of the whole request: of the part that failed and of those never asked. */
-function partialOf(
-  partial: PartialAnswer,
-  keys: readonly Key[],
-  failed: readonly Key[],
-  answered: ReadonlyMap<string, { readonly answer: unknown }>,
-): PartialAnswer {
-  const all = new Map(answered)
-  partial.answers.forEach((each, i) => {
-    const key = failed[i]
-    if (each && key) all.set(keyText(key), each)
-  })
-  return new PartialAnswer(
-    partial.message,
-    keys.map((key) => all.get(keyText(key))),
-    { cause: partial.cause },
-  )
 }
 
 function keyOf(operation: Operation): Key {

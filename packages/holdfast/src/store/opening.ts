@@ -30,9 +30,10 @@ export class Opening {
     return this.#pending
   }
 
-  /** @throws {StoreClosed} */
-  refuseClosed(): void {
+  /** The same, for those who are about to use it. @throws {StoreClosed} after {@link close}. */
+  get ready(): Opened | undefined {
     if (this.#closing) throw closed()
+    return this.#opened
   }
 
   /** Waits for the calls under way, then closes the driver. */

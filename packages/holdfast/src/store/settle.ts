@@ -21,8 +21,8 @@ export type Trace = 'mine' | 'untouched' | 'other'
 export interface Attempt<T> {
   /** For messages: what is written where. */
   readonly what: string
-  /** Sends it once. Definite failures reject. */
-  send(): Promise<Sent<T>> | Sent<T>
+  /** Sends it once more. Definite failures reject. */
+  send(): Promise<Sent<T>>
   /** Whether the answer is final even though an earlier sending was lost. */
   isDone(answer: T): boolean
   /** Reads strictly what became of it. */
@@ -36,11 +36,14 @@ const mostSendings = 3
 /** How often it is asked what became of a write. */
 const mostReads = 5
 
-/** Sends a write until it is settled. @throws {OutcomeUnknown} when it cannot be. */
-export async function settle<T>(attempt: Attempt<T>): Promise<T | 'mine' | 'unknown'> {
-  let sent = await attempt.send()
-  // The plain case, without a lost answer, is decided by the driver's word alone.
-  if ('answer' in sent) return sent.answer
+/**
+ * Finds out what became of a write, and sends it again until it is settled.
+ *
+ * @param lost Why the answer to the first sending is missing.
+ * @throws {OutcomeUnknown} when it cannot be settled.
+ */
+export async function settle<T>(attempt: Attempt<T>, lost: unknown): Promise<T | 'mine' | 'unknown'> {
+  let sent: Sent<T> = { lost }
   for (let sendings = 1; ; sendings++) {
     const trace = await traced(attempt, 'lost' in sent ? sent.lost : undefined)
     if (trace === 'mine') return 'mine'
