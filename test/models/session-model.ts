@@ -33,6 +33,7 @@ import {
   saved,
   type Secret,
   settings,
+  touchAfter,
   used,
 } from './session-model/known.ts'
 
@@ -299,11 +300,19 @@ export class SessionModel {
     if (expected === 'done') model(known, held)
     if (typeof outcome !== 'string') {
       assert.equal('done', expected, 'it was told that it is stored')
+      await this.#overtaken(known, held)
       if (!(isSave && held.changes.size === 0 && !held.cleared)) this.#stored(held)
       return
     }
     if (!this.world.struck) assert.equal(outcome, expected)
     await this.#adopt(known, before)
+  }
+
+  /** Somebody else prolonged it since this object read it, so it may prolong again, a little early. */
+  async #overtaken(known: Known, { touchedAt }: Held): Promise<void> {
+    const now = this.#now
+    if (touchedAt === known.touchedAt || now - touchedAt < touchAfter) return
+    if ((await this.#living(known.id))?.touchedAt === now) used(known, now)
   }
 
   async #create(held: Held, fault: PlannedFault | undefined): Promise<void> {
@@ -474,13 +483,21 @@ export class SessionModel {
 
   #hold(session: Session, known: Known | undefined): void {
     const base = known ? { ...known.data } : {}
-    const held = { session, known, credential: session.credential, base, changes: new Map(), cleared: false }
-    this.#held.push(held)
+    this.#held.push({
+      session,
+      known,
+      credential: session.credential,
+      base,
+      changes: new Map(),
+      cleared: false,
+      touchedAt: known?.touchedAt ?? this.#now,
+    })
     if (this.#held.length > 6) this.#held.shift()
   }
 
   #stored(held: Held): void {
-    Object.assign(held, { base: { ...held.known!.data }, changes: new Map(), cleared: false })
+    const { data, touchedAt } = held.known!
+    Object.assign(held, { base: { ...data }, changes: new Map(), cleared: false, touchedAt })
     held.credential = held.session.credential
   }
 

@@ -265,6 +265,19 @@ describe('names', () => {
         await stage.tokens.issue({ user: 'ada', name: 'laptop' })
       })
 
+      it('are not held by a claim that arrives after its token was revoked, from a clock that is ahead', async () => {
+        const stage = set()
+        const { token } = await stage.tokens.issue({ user: 'ada', name: 'laptop' })
+        const [name] = await stage.records('names')
+        assert.equal(await stage.tokens.revoke(token.id), true)
+        stage.clock.advance(minute - 1)
+        const claim = Buffer.from(JSON.stringify({ id: token.id, claiming: true }))
+        const late = await stage.store.create({ key: name!.key, value: claim, expiresAt: never })
+        assert.equal(late.status, 'conflict')
+        await stage.tokens.issue({ user: 'ada', name: 'laptop' })
+        assert.equal((await stage.tokens.list({ user: 'ada' })).tokens.length, 1)
+      })
+
       it('a failed issue leaves a name that can be had a minute later', async () => {
         const stage = set()
         let writes = 0

@@ -43,6 +43,8 @@ export interface Held {
   base: Record<string, unknown>
   changes: Map<string, unknown>
   cleared: boolean
+  /** When the session was last used, as far as the object can know. */
+  touchedAt: number
 }
 
 export const deleted = Symbol('deleted')

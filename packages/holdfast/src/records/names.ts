@@ -62,7 +62,11 @@ export async function createNamed(
   throw taken(owned)
 }
 
-/** Frees a name at once when its holder was buried. Without it the name would be free as well, but stay in the store. */
+/**
+ * Lets go of a name when its holder was buried. The name is free already, by its holder's death; without this it would
+ * stay in the store for as long as the holder might have lived. It stays for as long as a claim of it may be on its
+ * way: one that arrives when nothing is there would keep everybody from a name that nobody holds.
+ */
 export async function freeNameOf(records: Records, owned: OwnedName, id: string): Promise<void> {
   const record = await records.store.read(nameKey(records, owned), { strict: true })
   if (!record || holdingOf(records, record)?.id !== id) return
@@ -70,7 +74,7 @@ export async function freeNameOf(records: Records, owned: OwnedName, id: string)
     key: record.key,
     expected: record.version,
     value: record.value,
-    expiresAt: records.now,
+    expiresAt: Math.min(record.expiresAt, records.now + claimLife),
     setsExpiry: true,
   })
 }
