@@ -173,7 +173,7 @@ function versionOf(written: Written): string {
 /** The versions of all records of a server. */
 async function versions(server: PrivateServer): Promise<string> {
   const names = (await server.ask('keys', '*r:*')).split('\n').filter(Boolean)
-  return (await Promise.all(names.map((name) => server.ask('hget', name, 'v')))).join('\n')
+  return (await Promise.all(names.map((name) => server.ask('getrange', name, '40', '80')))).join('\n')
 }
 
 async function storeOver(t: Ending, library: Library, url: string, options: RedisOptions): Promise<Store> {

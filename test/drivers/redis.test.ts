@@ -5,7 +5,7 @@ import { execFile } from 'node:child_process'
 import { describe, it } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { StoreCorrupt } from '../../packages/holdfast/src/errors.ts'
+import { PartialAnswer, RecordCorrupt, StoreCorrupt } from '../../packages/holdfast/src/errors.ts'
 import { Layout } from '../../packages/holdfast/src/drivers/redis/layout.ts'
 import type { Change, Cursor } from '../../packages/holdfast/src/store/contract.ts'
 import { type Key, never } from '../../packages/holdfast/src/store/record.ts'
@@ -121,9 +121,56 @@ function drivers({ urls }: Target): void {
     const store = await bench.store({}, client)
     const name = new Layout(bench.namespace).place(session('a')).record
     await command(client, name, 'SET', name, 'not a record')
-    await assert.rejects(async () => store.read(session('a')), StoreCorrupt)
-    await assert.rejects(store.create({ key: session('a'), value, expiresAt: inAMinute() }), StoreCorrupt)
+    await assert.rejects(async () => store.read(session('a')), RecordCorrupt)
+    const made = await store.create({ key: session('a'), value, expiresAt: inAMinute() })
+    assert.equal(made.status, 'conflict')
+    const swap = { key: session('a'), expected: '1.x', value, expiresAt: inAMinute() }
+    assert.equal((await store.replace(swap)).status, 'gone')
+    const touched = await store.touch([{ key: session('a'), version: '1.x', expiresAt: inAMinute() }])
+    assert.deepEqual(touched, ['gone'])
     assert.equal(String(await command(client, name, 'GET', name)), 'not a record')
+    await command(client, name, 'SET', name, '')
+    await assert.rejects(async () => store.read(session('a')), RecordCorrupt)
+    assert.equal((await store.create({ key: session('a'), value, expiresAt: never })).status, 'conflict')
+  })
+
+  it('calls what is not even a string corrupt, wherever it is met, and hides no other behind it', async (t) => {
+    const bench = new Bench(t, urls)
+    const client = await bench.client()
+    const store = await bench.store({}, client)
+    const ids = Array.from({ length: 40 }, (_, i) => `s${String(i).padStart(2, '0')}`)
+    const labels = ['user:ada']
+    await Promise.all(ids.map((id) => store.create({ key: session(id), value, labels, expiresAt: never })))
+    const key = session('s07')
+    const name = new Layout(bench.namespace).place(key).record
+    await command(client, name, 'DEL', name)
+    // What an unreleased layout had here.
+    await command(client, name, 'HSET', name, 'v', '1.x', 'd', '{}', 'l', '', 'e', String(never), 't', '0')
+    const swap = { key, expected: '1.x', value, expiresAt: inAMinute() }
+    await assert.rejects(async () => store.read(key), StoreCorrupt)
+    await assert.rejects(store.create({ key, value, expiresAt: inAMinute() }), StoreCorrupt)
+    await assert.rejects(store.replace(swap), StoreCorrupt)
+    await assert.rejects(store.touch([{ key, version: '1.x', expiresAt: inAMinute() }]), StoreCorrupt)
+    for (const count of [10, ids.length]) {
+      const partial = store.readMany(ids.slice(0, count).map(session))
+      await assert.rejects(partial, (error) => {
+        assert.ok(error instanceof PartialAnswer)
+        assert.equal(error.answers.filter((each) => each !== undefined).length, count - 1)
+        return true
+      })
+    }
+    const others = ids.filter((id) => id !== 's07')
+    for (const values of [true, false]) {
+      const listed = await store.list('sessions', { labels, limit: 100, values })
+      assert.deepEqual(
+        listed.records.map(({ key }) => key.id),
+        others,
+      )
+      assert.ok(listed.records.every((record) => record.value.length === (values ? value.length : 0)))
+    }
+    assert.equal((await store.scan({ index: 0, of: 1, limit: 100 })).records.length, others.length)
+    await store.remove([key])
+    assert.equal(await store.read(key), undefined, 'only an operator takes it out')
   })
 
   it('loses no increment of two processes', async (t) => {
@@ -314,6 +361,33 @@ function buckets(urls: readonly string[]): void {
     assert.deepEqual(await sweeper.sweep(), { removed: [] })
     assert.ok(prolonged)
     assert.ok(await plain.read(session('a')))
+  })
+
+  it('leaves the index of expiries behind when it prolongs, and never ahead; the sweep catches up', async (t) => {
+    const bench = new Bench(t, urls)
+    const client = await bench.client()
+    const clock = fakeClock({ start: Date.now() })
+    const store = await bench.store({ clock }, client)
+    const key = session('a')
+    const { expiries, member } = new Layout(bench.namespace).place(key)
+    const entry = async (): Promise<number> =>
+      Number(await command(client, expiries, 'ZSCORE', expiries, member))
+    const [early, late] = [clock.now() + 1_000, clock.now() + 600 * minute]
+    const first = await versionOf(store.create({ key, value, expiresAt: early }))
+    await store.touch([{ key, version: first, expiresAt: early + 500 }])
+    const second = await versionOf(store.replace({ key, expected: first, value, expiresAt: late }))
+    assert.equal(await entry(), early, 'nothing was written for that')
+    clock.advance(62 * minute)
+    assert.deepEqual((await store.sweep()).removed, [])
+    assert.equal(await entry(), late)
+    const sooner = clock.now() + 1_000
+    await store.replace({ key, expected: second, value, expiresAt: sooner, setsExpiry: true })
+    assert.equal(await entry(), sooner, 'what is to die sooner is swept in time')
+    clock.advance(62 * minute)
+    assert.deepEqual(
+      (await store.sweep()).removed.map(({ key, expiresAt }) => [key.id, expiresAt]),
+      [['a', sooner]],
+    )
   })
 
   it('scans every record exactly once, in slices and pages, while others come and go', async (t) => {

@@ -67,6 +67,17 @@ export class Proxy {
     this.#away = false
   }
 
+  /** Is not even there: cuts all connections, and attempts are refused. The answer has it come back. */
+  vanish(): () => Promise<void> {
+    const { port } = this.#server.address() as AddressInfo
+    this.#server.close()
+    this.cut()
+    return async () => {
+      this.#server.listen(port, '127.0.0.1')
+      await once(this.#server, 'listening')
+    }
+  }
+
   /** Swallows every byte from now on, also of new connections, and keeps them all open. */
   goSilent(): void {
     this.#silent = true

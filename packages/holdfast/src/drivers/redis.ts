@@ -3,7 +3,7 @@
  *
  * Layout. Everything is spread over 4,096 buckets by a digest, each with a hash tag of its own,
  * `{<namespace>:<bucket>}`, so that it lies in one slot. In a record's bucket: the record, `r:<collection>/<id>` (a
- * HASH), the index of keys, `k` (a ZSET in byte order, for `scan`), and of expiries, `e` (a ZSET, for `sweep`). In the
+ * string, its form is in `redis/form.ts`), the index of keys, `k` (a ZSET in byte order, for `scan`), and of expiries, `e` (a ZSET, for `sweep`). In the
  * bucket of a label: its ids, `i:<collection>/<label>` (a ZSET in byte order), and the stamps of their promises,
  * `p:<collection>/<label>` (a HASH). A whole collection is found by 65 labels of the driver's own, one for each first
  * character of the ids. `a` is what replicas are asked to confirm, and is gone after a second. Nothing uses SCAN or
@@ -11,7 +11,8 @@
  *
  * Expiry. A record is live iff `now < expiresAt`, by the `now` that comes with each call. The server's own expiry is
  * set to `expiresAt` plus twice the margin, as a backstop: it removes the record only, and the sweep mends the indexes
- * of its bucket. Sweep more often than the margin, so that it meets every record.
+ * of its bucket. Sweep more often than the margin, so that it meets every record. The index of expiries is never ahead of
+ * the records, and may be behind: what was prolonged is entered anew when a sweep comes across it.
  *
  * Atomic. A record and the two indexes of its bucket change in one script, which also publishes the change. Not
  * atomic: the record and its labels' ids, which may lie on another master; by the protocol in `redis/label-index.ts`

@@ -21,14 +21,23 @@ import type {
   Touch,
   Watch,
 } from '../../store/contract.ts'
-import { isLive, type Key, type Label, type StoredRecord, type Version } from '../../store/record.ts'
+import {
+  type Instant,
+  isLive,
+  type Key,
+  type Label,
+  never,
+  type StoredRecord,
+  type Version,
+} from '../../store/record.ts'
 import type { StoreOptions } from '../../store/store.ts'
 import { type Acknowledge, Acknowledgement } from './acknowledgement.ts'
 import { Buckets } from './buckets.ts'
 import { Eviction } from './eviction.ts'
 import { Feed } from './feed.ts'
 import { LabelIndex } from './label-index.ts'
-import { joined, Layout, partOf, type Place, text } from './layout.ts'
+import { argument, labelling, padded, written } from './form.ts'
+import { Layout, partOf, type Place, text } from './layout.ts'
 import { Listings } from './listing.ts'
 import { Records } from './records.ts'
 import { type Reindexed, Reindexing } from './reindexing.ts'
@@ -62,7 +71,7 @@ export class RedisDriver implements Driver {
   readonly #layout: Layout
   readonly #clock: Clock
   /** Milliseconds from a record's expiry to the server's own. */
-  readonly #wait: string
+  readonly #wait: number
   /** Milliseconds by which the masters' clocks may differ. */
   readonly #drift: number
   /** Milliseconds between two proofs that a watch still hears. */
@@ -81,7 +90,7 @@ export class RedisDriver implements Driver {
     this.#wire = wire
     this.#layout = new Layout(options.namespace ?? 'holdfast')
     this.#clock = options.clock ?? systemClock
-    this.#wait = String(2 * milliseconds(options.margin ?? '1h', 'margin'))
+    this.#wait = 2 * milliseconds(options.margin ?? '1h', 'margin')
     this.#drift = Math.floor(window / 2)
     this.#heartbeat = milliseconds(options.heartbeat ?? '3s', 'heartbeat')
     if (this.#heartbeat < 100) throw new InvalidOption('heartbeat must be at least 100 ms')
@@ -107,22 +116,16 @@ export class RedisDriver implements Driver {
   }
 
   async create(record: StoredRecord, call: Call): Promise<'done' | 'conflict'> {
-    const { key, version, labels, value, expiresAt, touchedAt } = record
+    const { key, version, labels, expiresAt } = record
     const place = this.#layout.place(key)
     const channel = this.#layout.channel(place.bucket, this.#wire.cluster)
     const reserved = isReserved(key)
-    const content = [
-      version,
-      Buffer.from(value),
-      joined(labels),
-      String(expiresAt),
-      String(touchedAt),
-      this.#wait,
-    ]
+    const content = written(record)
+    const times = [padded(expiresAt), this.#backstop(expiresAt)]
     const write = (): Promise<string> =>
       this.#promised(key, [...labels, partOf(key.id)], reserved, call, (deadline) => {
-        const args = [String(call.now), place.member, ...content, deadline, channel, flag(reserved)]
-        return run(this.#wire, create, [place.record, place.keys, place.expiries], args, call.signal)
+        const args = [String(call.now), content, ...times, deadline, channel, flag(reserved)]
+        return run(this.#wire, create, [place.record, place.keys, place.expiries], args, call)
       })
     return (await this.#acknowledged(reserved, place, version, write)) as 'done' | 'conflict'
   }
@@ -130,26 +133,28 @@ export class RedisDriver implements Driver {
   async replace(replacement: Replacement, call: Call): Promise<Outcome> {
     const { key, expected, version, value, labels, expiresAt, setsExpiry, touchedAt, expired } = replacement
     const place = this.#layout.place(key)
-    const channel = this.#layout.channel(place.bucket, this.#wire.cluster)
     const reserved = expired || isReserved(key)
-    const labelling = [flag(labels !== undefined), joined(labels ?? [])]
-    const times = [String(expiresAt), flag(setsExpiry), String(touchedAt), this.#wait]
-    const content = [expected, version, Buffer.from(value), ...labelling, ...times]
-    const write = (): Promise<string> =>
-      this.#promised(key, labels ?? [], reserved, call, (deadline) => {
-        const marks = [deadline, channel, flag(expired), flag(reserved)]
-        const args = [String(call.now), place.member, ...content, ...marks]
-        return run(this.#wire, replace, [place.record, place.keys, place.expiries], args, call.signal)
+    const times = padded(call.now) + padded(expiresAt) + padded(touchedAt)
+    const flags = flag(setsExpiry) + flag(expired) + flag(reserved)
+    const channel = this.#layout.channel(place.bucket, this.#wire.cluster)
+    const args = [times, flags, expected, version, argument(value), this.#backstop(expiresAt), channel]
+    const write = async (): Promise<string> => {
+      if (!labels) return text(await run(this.#wire, replace, [place.record, place.expiries], args, call))
+      const relabelling = labelling(labels)
+      return await this.#promised(key, labels, reserved, call, (deadline) => {
+        const all = [...args, ...relabelling, deadline]
+        return run(this.#wire, replace, [place.record, place.expiries], all, call)
       })
+    }
     return (await this.#acknowledged(reserved, place, version, write)) as Outcome
   }
 
   async touch(touches: readonly Touch[], call: Call): Promise<readonly Outcome[]> {
-    const signal = call.signal
     const pending = touches.map(async ({ key, version, expiresAt, touchedAt }) => {
-      const { record, expiries, member } = this.#layout.place(key)
-      const args = [String(call.now), member, version, String(expiresAt), String(touchedAt), this.#wait]
-      return text(await run(this.#wire, touch, [record, expiries], args, signal)) as Outcome
+      const { record, expiries } = this.#layout.place(key)
+      const times = [padded(expiresAt), padded(touchedAt), this.#backstop(expiresAt)]
+      const args = [String(call.now), version, ...times]
+      return text(await run(this.#wire, touch, [record, expiries], args, call)) as Outcome
     })
     return await all(`touching ${touches.length} records`, pending)
   }
@@ -160,9 +165,9 @@ export class RedisDriver implements Driver {
     call: Call,
   ): Promise<readonly (StoredRecord | undefined)[]> {
     const records = await this.#records.read(keys)
-    if (strict) {
+    if (strict && this.#acknowledgement) {
       const places = keys.map((key) => this.#layout.place(key))
-      await this.#acknowledgement?.settle(places, records)
+      await this.#acknowledgement.settle(places, records)
     }
     return records.map((record) => (record && (expired || isLive(record, call.now)) ? record : undefined))
   }
@@ -240,6 +245,11 @@ export class RedisDriver implements Driver {
   ): Promise<string> {
     if (!reserved || !this.#acknowledgement) return await write()
     return await this.#acknowledgement.write(place, version, write)
+  }
+
+  /** When the server removes a record on its own; '' for never. */
+  #backstop(expiresAt: Instant): string {
+    return expiresAt >= never ? '' : String(expiresAt + this.#wait)
   }
 
   /** Writes a record under a promise of its labels, and promises anew as often as the promise has lapsed meanwhile. */

@@ -5,10 +5,10 @@
  * that it lost and found again is told to nobody, so nothing can be promised of a feed over it: there is none.
  */
 
-import { AnswerLost, StoreUnavailable } from '../../errors.ts'
+import { AnswerLost, HoldfastError, StoreUnavailable } from '../../errors.ts'
 import { failure } from './failure.ts'
 import { text } from './layout.ts'
-import type { Argument, Master, Wire } from './wire.ts'
+import type { Argument, Asker, Master, Wire } from './wire.ts'
 
 /** Settings of one command. */
 export interface GlideOptions {
@@ -60,27 +60,29 @@ export function glideWire(client: GlideClient | GlideCluster): Wire {
 }
 
 function serverWire(client: GlideClient): Wire {
-  const send = (args: readonly Argument[], signal?: AbortSignal): Promise<unknown> =>
-    answered(() => client.customCommand([...args], { decoder: 0 }), signal)
+  const room = roomOf(client)
+  const send = (args: readonly Argument[], asker?: Asker): Promise<unknown> =>
+    answered(room, () => client.customCommand([...args], { decoder: 0 }), asker)
   const master: Master = { send, subscribe }
   return {
     cluster: false,
     deaf,
-    send: (_, args, signal) => send(args, signal),
+    send: (_, args, asker) => send(args, asker),
     masters: () => Promise.resolve([master]),
     owner: () => Promise.resolve(master),
   }
 }
 
 function clusterWire(client: GlideCluster): Wire {
-  const send = (route: GlideRoute, args: readonly Argument[], signal?: AbortSignal): Promise<unknown> =>
-    answered(() => client.customCommand([...args], { decoder: 0, route }), signal)
+  const room = roomOf(client)
+  const send = (route: GlideRoute, args: readonly Argument[], asker?: Asker): Promise<unknown> =>
+    answered(room, () => client.customCommand([...args], { decoder: 0, route }), asker)
   const masterAt = (route: GlideRoute): Master => ({ send: (args) => send(route, args), subscribe })
   return {
     cluster: true,
     roams: true,
     deaf,
-    send: (name, args, signal) => send({ type: 'primarySlotKey', key: name }, args, signal),
+    send: (name, args, asker) => send({ type: 'primarySlotKey', key: name }, args, asker),
     masters: async () => {
       const nodes = text(await send('randomNode', ['CLUSTER', 'NODES'])).split('\n')
       return nodes.flatMap((line) => mastersRoute(line) ?? []).map(masterAt)
@@ -104,22 +106,67 @@ function mastersRoute(line: string): GlideRoute | undefined {
   return { type: 'primarySlotId', id: Number(first[0]) }
 }
 
-async function answered<T>(send: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-  if (signal?.aborted) throw new StoreUnavailable('given up before it was sent')
+/** GLIDE refuses what is more than 1,000 commands in flight, unless it was set otherwise; others use the client too. */
+const mostInFlight = 500
+
+/** One for each client, however many stores use it. */
+const rooms = new WeakMap<object, Room>()
+
+/** How much is under way. What finds no room waits its turn: unsent, so that it can still be given up. */
+class Room {
+  #inFlight = 0
+  /** Those who wait for their turn. */
+  readonly #queue: (() => void)[] = []
+
+  /** Whether there is room at once; otherwise wait for {@link turn}. */
+  enter(): boolean {
+    if (this.#inFlight >= mostInFlight) return false
+    this.#inFlight++
+    return true
+  }
+
+  turn(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#queue.push(resolve)
+    })
+  }
+
+  /** Leaves the room to whoever is next. */
+  leave(): void {
+    const next = this.#queue.shift()
+    if (next) next()
+    else this.#inFlight--
+  }
+}
+
+function roomOf(client: object): Room {
+  const room = rooms.get(client) ?? new Room()
+  rooms.set(client, room)
+  return room
+}
+
+async function answered<T>(room: Room, send: () => Promise<T>, asker?: Asker): Promise<T> {
+  if (!room.enter()) await room.turn()
   try {
+    if (asker?.signal.aborted) throw new StoreUnavailable('given up before it was sent')
     return await send()
   } catch (error) {
     throw failure(reworded(error), isUnsent)
+  } finally {
+    room.leave()
   }
 }
 
 function reworded(error: unknown): Error {
   if (!(error instanceof Error)) return new AnswerLost('Redis did not answer', { cause: error })
-  if (isUnsent(error)) return error
+  if (error instanceof HoldfastError || isUnsent(error)) return error
   const message = wordings.reduce((told, [wording, code]) => told.replace(wording, code), error.message)
   return new Error(message, { cause: error })
 }
 
+/** Others fill the client up. */
+const tooMany = /Reached maximum inflight requests/i
+
 function isUnsent(error: Error): boolean {
-  return error.name === 'ClosingError' || error.name === 'CircuitBreakerError'
+  return error.name === 'ClosingError' || error.name === 'CircuitBreakerError' || tooMany.test(error.message)
 }

@@ -13,6 +13,7 @@ import { failure } from './failure.ts'
 import { slotOfName } from './slot.ts'
 import {
   type Argument,
+  type Asker,
   type Audience,
   inTime,
   type Master,
@@ -75,13 +76,13 @@ const knowledge = new WeakMap<object, Connections>()
 
 export function ioRedisWire(client: IoRedisClient | IoRedisCluster): Wire {
   const connections = connectionsOf(client)
-  const send = (args: readonly Argument[], signal?: AbortSignal): Promise<unknown> =>
-    sent(client, connections, args, signal)
+  const send = (args: readonly Argument[], asker?: Asker): Promise<unknown> =>
+    sent(client, connections, args, asker)
   if ('nodes' in client) return clusterWire(client, connections, send)
   const master = masterOf(client, connections)
   return {
     cluster: false,
-    send: (_, args, signal) => send(args, signal),
+    send: (_, args, asker) => send(args, asker),
     masters: () => Promise.resolve([master]),
     owner: () => Promise.resolve(master),
   }
@@ -90,11 +91,11 @@ export function ioRedisWire(client: IoRedisClient | IoRedisCluster): Wire {
 function clusterWire(
   cluster: IoRedisCluster,
   connections: Connections,
-  send: (args: readonly Argument[], signal?: AbortSignal) => Promise<unknown>,
+  send: (args: readonly Argument[], asker?: Asker) => Promise<unknown>,
 ): Wire {
   return {
     cluster: true,
-    send: (_, args, signal) => send(args, signal),
+    send: (_, args, asker) => send(args, asker),
     masters: async () => {
       await connections.ready()
       return cluster.nodes('master').map((node) => masterOf(node, connectionsOf(node)))
@@ -120,11 +121,13 @@ async function sent(
   client: IoRedis,
   connections: Connections,
   args: readonly Argument[],
-  signal?: AbortSignal,
+  asker?: Asker,
 ): Promise<unknown> {
   // Without a pause where there is a connection: commands of one tick have to stay together, in their order.
-  if (!connections.isReady) await connections.ready()
-  if (signal?.aborted) throw new StoreUnavailable('given up before it was sent')
+  if (!connections.isReady) {
+    await connections.ready()
+    if (asker?.signal.aborted) throw new StoreUnavailable('given up before it was sent')
+  }
   const [command = '', ...rest] = args
   return await new Promise((resolve, reject) => {
     const answered = connections.whenBroken(() => {

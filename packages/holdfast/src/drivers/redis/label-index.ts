@@ -17,12 +17,11 @@ import { randomBytes } from 'node:crypto'
 import type { Call } from '../../store/contract.ts'
 import type { Label } from '../../store/record.ts'
 import { type Layout, text } from './layout.ts'
-import { drop, page, promise, run } from './scripts.ts'
+import { drop, promise, run, stamps } from './scripts.ts'
 import type { Wire } from './wire.ts'
 
 /** One entry as it was found. */
 export interface Entry {
-  readonly label: Label
   readonly id: string
   readonly stamp: string
   /** Whether the promise had lapsed when it was read: whoever reads the record *now* may doubt the entry. */
@@ -65,28 +64,39 @@ export class LabelIndex {
     const args = [key.id, String(this.#window), nonce, reserved ? '1' : '0']
     const deadlines = await Promise.all(
       labels.map((label) => {
-        const { ids, stamps } = this.#layout.label(key.collection, label)
-        return run(this.#wire, promise, [ids, stamps], args, call.signal)
+        const place = this.#layout.label(key.collection, label)
+        return run(this.#wire, promise, [place.ids, place.stamps], args, call)
       }),
     )
     return String(Math.min(...deadlines.map((deadline) => Number(text(deadline)))))
   }
 
-  /** A page of entries in byte order of their ids. */
-  async page(collection: string, label: Label, { after, count, reverse }: Range): Promise<readonly Entry[]> {
+  /** The ids of a page of entries, in byte order. */
+  async page(collection: string, label: Label, { after, count, reverse }: Range): Promise<readonly string[]> {
+    const { ids } = this.#layout.label(collection, label)
     const from = after === '' ? (reverse ? '+' : '-') : `(${after}`
-    return await this.#entries(collection, label, [
-      from,
-      reverse ? '-' : '+',
-      String(count),
-      reverse ? '1' : '0',
-    ])
+    const [command, to] = reverse ? ['ZREVRANGEBYLEX', '-'] : ['ZRANGEBYLEX', '+']
+    const found = await this.#wire.send(ids, [command, ids, from, to, 'LIMIT', '0', String(count)])
+    return (found as readonly unknown[]).map(text)
   }
 
-  /** One entry, if it is there. */
-  async entry(collection: string, label: Label, id: string): Promise<Entry | undefined> {
-    const [found] = await this.#entries(collection, label, [`[${id}`, `[${id}`, '1', '0'])
-    return found
+  /** The entries of these ids, in their order; `undefined` for what is not there. */
+  async entries(
+    collection: string,
+    label: Label,
+    wanted: readonly string[],
+  ): Promise<readonly (Entry | undefined)[]> {
+    const place = this.#layout.label(collection, label)
+    const reply = text(await run(this.#wire, stamps, [place.ids, place.stamps], wanted))
+    const [serverTime, ...found] = reply.split(' ')
+    return wanted.map((id, i) => {
+      const told = found[i] ?? '-'
+      if (told === '-') return undefined
+      const stamp = told === '*' ? '' : told
+      // An entry without a stamp was never promised by a writer who still lives: it counts as lapsed.
+      const deadline = stamp === '' ? 0 : Number.parseInt(stamp, 10)
+      return { id, stamp, lapsed: Number(serverTime) > deadline + this.#drift }
+    })
   }
 
   /** How many entries a label has: at least as many as records carry it. */
@@ -96,23 +106,8 @@ export class LabelIndex {
   }
 
   /** Takes out an entry whose record doesn't carry the label, by step 3. */
-  async drop(collection: string, { label, id, stamp }: Entry): Promise<void> {
-    const { ids, stamps } = this.#layout.label(collection, label)
-    await run(this.#wire, drop, [ids, stamps], [id, stamp])
-  }
-
-  async #entries(collection: string, label: Label, range: readonly string[]): Promise<readonly Entry[]> {
-    const { ids, stamps } = this.#layout.label(collection, label)
-    const [serverTime, ...flat] = (
-      (await run(this.#wire, page, [ids, stamps], range)) as readonly unknown[]
-    ).map(text)
-    const entries: Entry[] = []
-    for (let i = 0; i + 1 < flat.length; i += 2) {
-      const stamp = flat[i + 1] ?? ''
-      // An entry without a stamp was never promised by a writer who still lives: it counts as lapsed.
-      const deadline = stamp === '' ? 0 : Number.parseInt(stamp, 10)
-      entries.push({ label, id: flat[i] ?? '', stamp, lapsed: Number(serverTime) > deadline + this.#drift })
-    }
-    return entries
+  async drop(collection: string, label: Label, { id, stamp }: Entry): Promise<void> {
+    const place = this.#layout.label(collection, label)
+    await run(this.#wire, drop, [place.ids, place.stamps], [id, stamp])
   }
 }

@@ -3,9 +3,7 @@
  * in one script lies in one slot of a cluster; there are 4,096 buckets, drawn from a digest of what they hold.
  */
 
-import { hash } from 'node:crypto'
-import { RecordCorrupt } from '../../errors.ts'
-import { type Key, keyText, type Label, type StoredRecord } from '../../store/record.ts'
+import { type Key, keyText, type Label } from '../../store/record.ts'
 
 /** How many buckets a namespace has. */
 export const bucketCount = 4_096
@@ -17,7 +15,7 @@ export interface Place {
   readonly tag: string
   /** `collection/id`, the record's member in the indexes of its bucket. */
   readonly member: string
-  /** HASH: v version, d value, l labels, e expiry, t time of the last touch. */
+  /** The record: a string, as in `form.ts`. */
   readonly record: string
   /** ZSET of all members of the bucket, in byte order. */
   readonly keys: string
@@ -36,6 +34,8 @@ export interface LabelPlace {
 /** The layout of one namespace. */
 export class Layout {
   readonly #namespace: string
+  /** The tags of the buckets, made when they are first needed. */
+  readonly #tags: (string | undefined)[] = []
 
   constructor(namespace: string) {
     this.#namespace = namespace
@@ -43,12 +43,18 @@ export class Layout {
 
   /** `{namespace:bucket}`: what decides about the slot. */
   tag(bucket: number): string {
-    return `{${this.#namespace}:${bucket.toString(16).padStart(3, '0')}}`
+    return (this.#tags[bucket] ??= `{${this.#namespace}:${bucket.toString(16).padStart(3, '0')}}`)
   }
 
   /** A pattern of SCAN that the names of all records fit. */
   anyRecord(): string {
     return `{${this.#namespace}:???}r:*`
+  }
+
+  /** The name of a record, for those who only read it. */
+  record(key: Key): string {
+    const member = keyText(key)
+    return `${this.tag(bucketOf(member))}r:${member}`
   }
 
   place(key: Key): Place {
@@ -72,9 +78,17 @@ export class Layout {
   }
 }
 
-/** The first 12 bits of the digest. */
+/**
+ * The first 12 bits of a digest: FNV-1a with the finish of MurmurHash3, without which texts that differ in their last
+ * letter only would be neighbours. It spreads, and protects nothing; a cryptographic one cost more than all else that is
+ * done here for a read.
+ */
 function bucketOf(text: string): number {
-  return Number.parseInt(hash('sha256', text, 'hex').slice(0, 3), 16)
+  let digest = 0x811c9dc5
+  for (let i = 0; i < text.length; i++) digest = Math.imul(digest ^ text.charCodeAt(i), 0x01000193)
+  digest = Math.imul(digest ^ (digest >>> 16), 0x85ebca6b)
+  digest = Math.imul(digest ^ (digest >>> 13), 0xc2b2ae35)
+  return (digest ^ (digest >>> 16)) >>> 20
 }
 
 /** The key that a member stands for; `undefined` for what no writer of ours made. */
@@ -108,57 +122,10 @@ export function separate(text: string): readonly Label[] {
   return text === '' ? [] : text.split('\0')
 }
 
-/** The fields of a record in the order in which {@link recordOf} expects them; the value last, where it is wanted. */
-export function fields(values: boolean): readonly string[] {
-  return values ? ['v', 'l', 'e', 't', 'd'] : ['v', 'l', 'e', 't']
-}
-
-/**
- * The record of a reply to `HMGET` with {@link fields}; `undefined` when there is none.
- *
- * @throws {RecordCorrupt} when some fields are there and others missing: a missing expiry is not "for ever".
- */
-export function recordOf(key: Key, reply: unknown, values = true): StoredRecord | undefined {
-  const [version, labels, expiresAt, touchedAt, value] = reply as readonly unknown[]
-  if (
-    [version, labels, expiresAt, touchedAt, value].every((field) => field === null || field === undefined)
-  ) {
-    return undefined
-  }
-  const record = {
-    key: { collection: key.collection, id: key.id },
-    version: text(version),
-    labels: separate(text(labels)),
-    value: values && value instanceof Uint8Array ? new Uint8Array(value) : new Uint8Array(),
-    expiresAt: instant(expiresAt),
-    touchedAt: instant(touchedAt),
-  }
-  const whole = record.version !== '' && labels !== null && (value !== null || !values)
-  if (!whole || !Number.isSafeInteger(record.expiresAt) || !Number.isSafeInteger(record.touchedAt)) {
-    throw new RecordCorrupt(`${keyText(key)} is not a record that this library wrote`)
-  }
-  return record
-}
-
-/** Like {@link recordOf}, for pages: what is corrupt is no record, and must not hide the others. */
-export function recordIfWhole(key: Key, reply: unknown, values: boolean): StoredRecord | undefined {
-  try {
-    return recordOf(key, reply, values)
-  } catch (error) {
-    if (error instanceof RecordCorrupt) return undefined
-    throw error
-  }
-}
-
 /** A reply as text. */
 export function text(reply: unknown): string {
   if (typeof reply === 'string') return reply
   return reply instanceof Uint8Array
     ? Buffer.from(reply.buffer, reply.byteOffset, reply.byteLength).toString()
     : ''
-}
-
-function instant(reply: unknown): number {
-  const written = text(reply)
-  return written === '' ? Number.NaN : Number(written)
 }

@@ -38,10 +38,10 @@ export class Listings {
     let last = after
     for (let round = 0; round < mostRounds && found.length < listing.limit; round++) {
       const count = listing.limit - found.length
-      const entries = await this.#entries(listing, label, last, count)
-      found.push(...(await this.#matching(listing, entries, now)))
-      if (entries.length < count) return { records: found }
-      last = entries.at(-1)?.id ?? last
+      const ids = await this.#ids(listing, label, last, count)
+      found.push(...(await this.#matching(listing, label, ids, now)))
+      if (ids.length < count) return { records: found }
+      last = ids.at(-1) ?? last
     }
     return { records: found, next: `${label}.${last}` }
   }
@@ -65,18 +65,7 @@ export class Listings {
    * for the next listing.
    */
   async forget({ key, labels }: Swept): Promise<void> {
-    const { collection, id } = key
-    const entries = await Promise.all(
-      [...labels, partOf(id)].map((label) => this.#index.entry(collection, label, id)),
-    )
-    const doubted = entries.filter((entry) => entry?.lapsed === true) as readonly Entry[]
-    if (doubted.length === 0) return
-    // Read after the stamps, never before: the whole protocol hangs on this order.
-    const [record] = await this.#records.page([key], false)
-    await this.#mend(
-      collection,
-      doubted.map((entry) => ({ entry, record })),
-    )
+    await Promise.all([...labels, partOf(key.id)].map((label) => this.#mend(key.collection, label, [key.id])))
   }
 
   async #start({ collection, labels }: Listing): Promise<Position> {
@@ -85,12 +74,12 @@ export class Listings {
     return { label: sizes.indexOf(Math.min(...sizes)), after: '' }
   }
 
-  /** The next entries of the label, or of the collection's parts in turn. Fewer than `count` means the end. */
-  async #entries(listing: Listing, label: number, after: string, count: number): Promise<readonly Entry[]> {
+  /** The next ids of the label, or of the collection's parts in turn. Fewer than `count` means the end. */
+  async #ids(listing: Listing, label: number, after: string, count: number): Promise<readonly string[]> {
     const { collection, labels, reverse } = listing
     const chosen = labels[label]
     if (chosen !== undefined) return await this.#index.page(collection, chosen, { after, count, reverse })
-    const found: Entry[] = []
+    const found: string[] = []
     const left = partsFrom(after, reverse)
     // Most often the part at hand is enough; in a small collection most parts are empty, so go on in growing groups.
     for (let group = 1; left.length > 0 && found.length < count; group *= 4) {
@@ -101,34 +90,53 @@ export class Listings {
     return found.slice(0, count)
   }
 
+  /** The records of the ids that are wanted. What has an entry that it shouldn't have is looked into by the way. */
   async #matching(
     listing: Listing,
-    entries: readonly Entry[],
+    label: number,
+    ids: readonly string[],
     now: number,
   ): Promise<readonly StoredRecord[]> {
     const { collection, labels, values, expired } = listing
-    const keys = entries.map(({ id }) => ({ collection, id }))
+    const chosen = labels[label]
+    const keys = ids.map((id) => ({ collection, id }))
     const records = await this.#records.page(keys, values)
-    await this.#mend(
-      collection,
-      entries.map((entry, i) => ({ entry, record: records[i] })),
-    )
+    const wrong = ids.filter((id, i) => !belongs(records[i], chosen ?? partOf(id)))
+    await this.#mendAll(collection, chosen, wrong)
     return records.filter((record): record is StoredRecord => {
       return record !== undefined && carries(record.labels, labels) && (expired || isLive(record, now))
     })
   }
 
-  /** Takes out entries whose records were read after their promises had lapsed, and don't carry the label. */
-  async #mend(
-    collection: string,
-    read: readonly { readonly entry: Entry; readonly record: StoredRecord | undefined }[],
-  ): Promise<void> {
-    const wrong = read.filter(({ entry, record }) => {
-      return entry.lapsed && !(record && (entry.label.startsWith('*') || record.labels.includes(entry.label)))
-    })
-    // A repair that fails harms nobody and is done by the next one who passes.
-    await Promise.allSettled(wrong.map(({ entry }) => this.#index.drop(collection, entry)))
+  /** Mends what a listing stumbled over. A repair that fails harms nobody and is done by the next one who passes. */
+  async #mendAll(collection: string, label: Label | undefined, ids: readonly string[]): Promise<void> {
+    if (ids.length === 0) return
+    const byLabel = new Map<Label, string[]>()
+    for (const id of ids) {
+      const which = label ?? partOf(id)
+      byLabel.set(which, [...(byLabel.get(which) ?? []), id])
+    }
+    await Promise.allSettled([...byLabel].map(([which, found]) => this.#mend(collection, which, found)))
   }
+
+  /** Takes out entries whose records, read after their promises had lapsed, don't carry the label. */
+  async #mend(collection: string, label: Label, ids: readonly string[]): Promise<void> {
+    const entries = await this.#index.entries(collection, label, ids)
+    const doubted = entries.filter((entry) => entry?.lapsed === true) as readonly Entry[]
+    if (doubted.length === 0) return
+    // Read after the stamps, never before: the whole protocol hangs on this order.
+    const records = await this.#records.page(
+      doubted.map(({ id }) => ({ collection, id })),
+      false,
+    )
+    const wrong = doubted.filter((_, i) => !belongs(records[i], label))
+    await Promise.allSettled(wrong.map((entry) => this.#index.drop(collection, label, entry)))
+  }
+}
+
+/** Whether an entry under the label is right. */
+function belongs(record: StoredRecord | undefined, label: Label): boolean {
+  return record !== undefined && (label.startsWith('*') || record.labels.includes(label))
 }
 
 function partsFrom(after: string, reverse: boolean): Label[] {

@@ -7,9 +7,11 @@
 
 import { AnswerLost, StoreReadOnly, StoreUnavailable } from '../../errors.ts'
 import { failure } from './failure.ts'
+import { Recall } from './recall.ts'
 import { slotOfName } from './slot.ts'
 import {
   type Argument,
+  type Asker,
   type Audience,
   inTime,
   type Master,
@@ -23,6 +25,8 @@ import {
 export interface CommandOptions {
   /** Which reply types are given in which form. */
   readonly typeMapping?: { readonly [type: number]: unknown }
+  /** 0: the client doesn't watch over how long the command waits to be sent. */
+  readonly timeout?: number
   /** Takes the command back if it wasn't sent yet. */
   readonly abortSignal?: AbortSignal
 }
@@ -91,7 +95,7 @@ function serverWire(client: RedisClient): Wire {
   const master = masterOf(client)
   return {
     cluster: false,
-    send: (_, args, signal) => answered(() => client.sendCommand(args, options(signal))),
+    send: (_, args, asker) => handedOver(asker, (options) => client.sendCommand(args, options)),
     masters: () => Promise.resolve([master]),
     owner: () => Promise.resolve(master),
   }
@@ -103,8 +107,8 @@ function clusterWire(cluster: RedisCluster): Wire {
   }
   return {
     cluster: true,
-    send: (name, args, signal) =>
-      answered(() => cluster.sendCommand(name, false, [...args], options(signal))),
+    send: (name, args, asker) =>
+      handedOver(asker, (options) => cluster.sendCommand(name, false, [...args], options)),
     masters: () => Promise.all(cluster.masters.map(master)),
     owner: async (name) => {
       const node = cluster.slots?.[slotOfName(name)]?.master
@@ -116,8 +120,8 @@ function clusterWire(cluster: RedisCluster): Wire {
 
 function sentinelWire(sentinel: RedisSentinel): Wire {
   const current = new CurrentMaster(sentinel)
-  const send = (args: readonly Argument[], signal?: AbortSignal): Promise<unknown> =>
-    current.use((client) => client.sendCommand(args, options(signal)), signal)
+  const send = (args: readonly Argument[], asker?: Asker): Promise<unknown> =>
+    current.use((client) => handedOver(asker, (options) => client.sendCommand(args, options)), asker)
   const master: Master = {
     send,
     subscribe: async (channels, audience) => {
@@ -127,7 +131,7 @@ function sentinelWire(sentinel: RedisSentinel): Wire {
   }
   return {
     cluster: false,
-    send: (_, args, signal) => send(args, signal),
+    send: (_, args, asker) => send(args, asker),
     masters: () => Promise.resolve([master]),
     owner: () => Promise.resolve(master),
   }
@@ -138,6 +142,8 @@ interface Loan {
   readonly client: Promise<RedisClient>
   readonly end: (cause?: unknown) => void
   users: number
+  /** The client, once it is there. */
+  lent?: RedisClient
 }
 
 const noMaster = 'Redis cannot be reached: Sentinel knows no master that answers'
@@ -151,13 +157,12 @@ class CurrentMaster {
   }
 
   /** Runs once with the client of the master; not at all when there is none in time. */
-  async use<T>(run: (client: RedisClient) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async use<T>(run: (client: RedisClient) => Promise<T>, asker?: Asker): Promise<T> {
     this.#loan ??= this.#borrowed()
     const loan = this.#loan
     loan.users++
     try {
-      const client = await inTime(loan.client, waitToSend, noMaster)
-      if (signal?.aborted) throw new StoreUnavailable('given up before it was sent')
+      const client = loan.lent ?? (await this.#lent(loan, asker))
       return await answered(() => run(client))
     } catch (error) {
       // The master may be another one by now, so the next command asks anew.
@@ -167,6 +172,13 @@ class CurrentMaster {
     } finally {
       if (--loan.users === 0) this.#end(loan)
     }
+  }
+
+  async #lent(loan: Loan, asker: Asker | undefined): Promise<RedisClient> {
+    const client = await inTime(loan.client, waitToSend, noMaster)
+    if (asker?.signal.aborted) throw new StoreUnavailable('given up before it was sent')
+    loan.lent = client
+    return client
   }
 
   #borrowed(): Loan {
@@ -203,7 +215,7 @@ class CurrentMaster {
 
 function masterOf(client: RedisClient): Master {
   return {
-    send: (args) => answered(() => client.sendCommand(args, { typeMapping })),
+    send: (args) => handedOver(undefined, (options) => client.sendCommand(args, options)),
     subscribe: (channels, audience) => subscribed(client.duplicate(), channels, audience),
   }
 }
@@ -251,8 +263,16 @@ async function subscribed(
   }
 }
 
-function options(signal: AbortSignal | undefined): CommandOptions {
-  return signal ? { typeMapping, abortSignal: signal } : { typeMapping }
+/** Hands a command over to the client, so that it is taken back when it can't be sent. */
+async function handedOver(
+  asker: Asker | undefined,
+  send: (options: CommandOptions) => Promise<unknown>,
+): Promise<unknown> {
+  try {
+    return await send({ typeMapping, timeout: 0, abortSignal: new Recall(asker) as unknown as AbortSignal })
+  } catch (error) {
+    throw failure(error, isUnsent)
+  }
 }
 
 async function answered<T>(send: () => Promise<T>): Promise<T> {

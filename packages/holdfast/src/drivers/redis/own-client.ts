@@ -10,7 +10,7 @@ import { type Address, parsed } from './address.ts'
 import { failure } from './failure.ts'
 import { text } from './layout.ts'
 import { nodeRedisWire, type RedisClient, type RedisCluster, type RedisSentinel } from './node-redis.ts'
-import { waitToSend, type Wire } from './wire.ts'
+import type { Wire } from './wire.ts'
 
 /** What is used of the package `redis`. */
 interface Library {
@@ -48,7 +48,6 @@ const socket = {
   socketTimeout,
   reconnectStrategy: (retries: number): number => Math.min(20 * 2 ** retries, 500),
 }
-const commandOptions = { timeout: waitToSend }
 
 /** A wire over a client of our own, connected by `connect` and closed by `release`. */
 export function ownWire(url: string, load: () => Promise<unknown>, tls?: TlsOptions): Wire {
@@ -66,14 +65,14 @@ export function ownWire(url: string, load: () => Promise<unknown>, tls?: TlsOpti
     }
   }
   const current = (): Wire => {
-    if (!held) throw new StoreUnavailable('Redis is not connected')
+    if (!held) throw unconnected()
     return held.wire
   }
   return {
     get cluster() {
       return held?.wire.cluster ?? address.kind === 'cluster'
     },
-    send: async (...command) => await current().send(...command),
+    send: (name, args, asker) => (held ? held.wire.send(name, args, asker) : Promise.reject(unconnected())),
     masters: async () => await current().masters(),
     owner: async (name) => await current().owner(name),
     async connect() {
@@ -113,14 +112,13 @@ async function isOfCluster({ client, wire }: Held): Promise<boolean> {
 function serverSettings(place: Place): object {
   const [{ host, port } = { host: '', port: 0 }] = place.hosts
   const { login, database } = place
-  return { ...login, database, pingInterval, socket: { ...place.socket, host, port }, commandOptions }
+  return { ...login, database, pingInterval, socket: { ...place.socket, host, port } }
 }
 
 function clusterFor(place: Place, library: Library): RedisCluster & Life {
   return library.createCluster({
     rootNodes: place.hosts.map(({ host, port }) => ({ socket: { host, port } })),
     defaults: { ...place.login, pingInterval, socket: place.socket },
-    commandOptions,
     topologyRefreshOnReconnectionAttemptStrategy: 500,
   })
 }
@@ -132,7 +130,6 @@ function sentinelFor(place: Place, library: Library): RedisSentinel & Life {
     sentinelRootNodes: hosts,
     nodeClientOptions: { ...login, database, pingInterval, socket: place.socket },
     sentinelClientOptions: { pingInterval, socket: place.socket },
-    commandOptions,
     scanInterval,
   })
 }
@@ -160,6 +157,10 @@ async function connected(client: (RedisClient | RedisCluster | RedisSentinel) & 
 function asUnavailable(error: unknown): Error {
   const cause = failure(error, () => true)
   return cause instanceof StoreMisconfigured ? cause : new StoreUnavailable(cause.message, { cause: error })
+}
+
+function unconnected(): StoreUnavailable {
+  return new StoreUnavailable('Redis is not connected')
 }
 
 /** However a client is closed: what it has to say at its end, also that it never was open, helps nobody. */

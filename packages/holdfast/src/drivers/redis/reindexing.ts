@@ -63,11 +63,13 @@ export class Reindexing {
 
   /** How many entries of a record were missing. What another writer changes meanwhile, that one has entered itself. */
   async #entered({ key, labels }: StoredRecord): Promise<number> {
-    const { record, keys, expiries, member } = this.#layout.place(key)
-    const own = Number(await run(this.#wire, reenter, [record, keys, expiries], [member]))
+    const { record, keys, expiries } = this.#layout.place(key)
+    const own = Number(await run(this.#wire, reenter, [record, keys, expiries], []))
     const wanted = [...labels, partOf(key.id)]
-    const there = await Promise.all(wanted.map((label) => this.#index.entry(key.collection, label, key.id)))
-    const missing = wanted.filter((_, i) => there[i] === undefined)
+    const there = await Promise.all(
+      wanted.map((label) => this.#index.entries(key.collection, label, [key.id])),
+    )
+    const missing = wanted.filter((_, i) => there[i]?.[0] === undefined)
     if (missing.length > 0) {
       const signal = new AbortController().signal
       await this.#index.promise(key, missing, false, { now: systemClock.now(), signal })

@@ -13,7 +13,8 @@ import { createHash } from 'node:crypto'
 import { systemClock } from '../../clock.ts'
 import { StoreUnavailable } from '../../errors.ts'
 import { ScriptUnknown, SlotMoving } from './failure.ts'
-import type { Argument, Wire } from './wire.ts'
+import { mostBeforeValue } from './form.ts'
+import type { Argument, Asker, Wire } from './wire.ts'
 
 /** A script and its digest. */
 export interface Script {
@@ -31,32 +32,33 @@ export async function run(
   script: Script,
   keys: readonly [string, ...string[]],
   args: readonly Argument[],
-  signal?: AbortSignal,
+  asker?: Asker,
 ): Promise<unknown> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await sent(wire, script, [String(keys.length), ...keys, ...args], keys[0], signal)
-    } catch (error) {
-      if (!(error instanceof SlotMoving)) throw error
-      if (attempt === mostAttempts || signal?.aborted)
-        throw new StoreUnavailable(error.message, { cause: error })
-      await systemClock.sleep(slotPause)
-    }
+  try {
+    // Nearly always this is all there is to it.
+    return await wire.send(keys[0], ['EVALSHA', script.digest, String(keys.length), ...keys, ...args], asker)
+  } catch (error) {
+    if (!(error instanceof ScriptUnknown || error instanceof SlotMoving)) throw error
+    return await insistently(wire, keys[0], script, [String(keys.length), ...keys, ...args], asker)
   }
 }
 
-async function sent(
+async function insistently(
   wire: Wire,
+  name: string,
   script: Script,
   rest: readonly Argument[],
-  name: string,
-  signal: AbortSignal | undefined,
+  asker: Asker | undefined,
 ): Promise<unknown> {
-  try {
-    return await wire.send(name, ['EVALSHA', script.digest, ...rest], signal)
-  } catch (error) {
-    if (!(error instanceof ScriptUnknown)) throw error
-    return await wire.send(name, ['EVAL', script.source, ...rest], signal)
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await wire.send(name, ['EVAL', script.source, ...rest], asker)
+    } catch (error) {
+      if (!(error instanceof SlotMoving)) throw error
+      if (attempt === mostAttempts || asker?.signal.aborted)
+        throw new StoreUnavailable(error.message, { cause: error })
+      await systemClock.sleep(slotPause)
+    }
   }
 }
 
@@ -77,86 +79,150 @@ end`
 const late = `${serverTime}
 local function late(deadline) return deadline ~= '' and serverTime() > tonumber(deadline) end`
 
-/** The server's own expiry: a backstop behind the sweep. */
-const backstop = `
-local function backstop(record, expiresAt, wait)
-  if tonumber(expiresAt) >= 9007199254740991 then
-    redis.call('PERSIST', record)
-  else
-    redis.call('PEXPIREAT', record, string.format('%.0f', tonumber(expiresAt) + tonumber(wait)))
-  end
-end`
+/**
+ * A pattern of a record's header, as in `form.ts`: gives expiry, time of the last touch, and the lengths of version and
+ * labels. What isn't a header gives nothing.
+ */
+const header = `'^1(${digits(16)})(${digits(16)})(${digits(3)})(${digits(4)})'`
 
-/** KEYS record keys expiries; ARGV now member version value labels expiresAt touchedAt wait deadline channel reserved */
-export const create = script(`${makeWay}${late}${backstop}
-local stored = redis.call('HGET', KEYS[1], 'e')
-if stored and tonumber(ARGV[1]) < tonumber(stored) then return 'conflict' end
-if not stored and redis.call('EXISTS', KEYS[1]) == 1 then return 'conflict' end
-if late(ARGV[9]) then return 'late' end
-if ARGV[11] == '1' then makeWay(KEYS[2]) end
-redis.call('ZADD', KEYS[2], 0, ARGV[2])
-redis.call('ZADD', KEYS[3], ARGV[6], ARGV[2])
-redis.call('HSET', KEYS[1], 'v', ARGV[3], 'd', ARGV[4], 'l', ARGV[5], 'e', ARGV[6], 't', ARGV[7])
-backstop(KEYS[1], ARGV[6], ARGV[8])
-redis.call('PUBLISH', ARGV[10], ARGV[2])
+/** The record's member in the indexes, from its name. */
+const member = `string.match(KEYS[1], '}r:(.*)$')`
+
+/** KEYS record keys expiries; ARGV now content expiresAt backstop deadline channel reserved */
+export const create = script(`${makeWay}${late}
+local head = redis.call('GETRANGE', KEYS[1], 0, 39)
+if head ~= '' then
+  local expiresAt = string.match(head, ${header})
+  if not expiresAt or tonumber(ARGV[1]) < tonumber(expiresAt) then return 'conflict' end
+end
+if late(ARGV[5]) then return 'late' end
+if ARGV[7] == '1' then makeWay(KEYS[2]) end
+local set = { 'SET', KEYS[1], ARGV[2] }
+if head == '' then set[#set + 1] = 'NX' end
+if ARGV[4] ~= '' then
+  set[#set + 1] = 'PXAT'
+  set[#set + 1] = ARGV[4]
+end
+if not redis.call(unpack(set)) then return 'conflict' end
+local member = ${member}
+redis.call('ZADD', KEYS[2], 0, member)
+redis.call('ZADD', KEYS[3], ARGV[3], member)
+redis.call('PUBLISH', ARGV[6], member)
 return 'done'`)
 
 /**
- * KEYS record keys expiries; ARGV now member expected version value relabel labels expiresAt setsExpiry touchedAt wait
- * deadline channel expired reserved
+ * KEYS record expiries; ARGV times flags expected version value backstop channel [labels length deadline]. The times are
+ * now, expiresAt and touchedAt, 16 digits each; the flags setsExpiry, expired and reserved. One read brings the header
+ * with the version and labels of usual length, one SET writes what the record is to become. When that is refused for
+ * want of memory, and needs no more than what was there, it is made way for.
  */
-export const replace = script(`${makeWay}${late}${backstop}
-local stored = redis.call('HMGET', KEYS[1], 'v', 'e', 't')
-if not (stored[1] and stored[2] and stored[3]) then return 'gone' end
-if ARGV[14] ~= '1' and tonumber(ARGV[1]) >= tonumber(stored[2]) then return 'gone' end
-if stored[1] ~= ARGV[3] then return 'conflict' end
-if late(ARGV[12]) then return 'late' end
-local relabel = ARGV[6] == '1'
-local room, need = redis.call('HSTRLEN', KEYS[1], 'd'), #ARGV[5]
-if relabel then room, need = room + redis.call('HSTRLEN', KEYS[1], 'l'), need + #ARGV[7] end
-if ARGV[15] == '1' or need <= room then makeWay(KEYS[2]) end
-local expiresAt, touchedAt = ARGV[8], ARGV[10]
-if ARGV[9] ~= '1' and tonumber(stored[2]) > tonumber(expiresAt) then expiresAt = stored[2] end
-if tonumber(stored[3]) > tonumber(touchedAt) then touchedAt = stored[3] end
-if expiresAt ~= stored[2] then redis.call('ZADD', KEYS[3], expiresAt, ARGV[2]) end
-redis.call('HSET', KEYS[1], 'v', ARGV[4], 'd', ARGV[5], 'e', expiresAt, 't', touchedAt)
-if relabel then redis.call('HSET', KEYS[1], 'l', ARGV[7]) end
-if expiresAt ~= stored[2] then backstop(KEYS[1], expiresAt, ARGV[11]) end
-redis.call('PUBLISH', ARGV[13], ARGV[2])
+export const replace = script(`
+local times, flags, expected, labels, length = ARGV[1], ARGV[2], ARGV[3], ARGV[8], ARGV[9]
+local head = redis.call('GETRANGE', KEYS[1], 0, 255 + #expected)
+local storedExpiry, storedTouch, v, l = string.match(head, ${header})
+if not storedExpiry then return 'gone' end
+local was = tonumber(storedExpiry)
+if tonumber(string.sub(times, 1, 16)) >= was and string.sub(flags, 2, 2) ~= '1' then return 'gone' end
+local front = 40 + v
+if string.sub(head, 41, front) ~= expected then return 'conflict' end
+if labels then
+  ${late}
+  if late(ARGV[10]) then return 'late' end
+else
+  length = l
+  if front + l <= #head then labels = string.sub(head, front + 1, front + l)
+  else labels = redis.call('GETRANGE', KEYS[1], front, front + l - 1) end
+end
+local expiresAt, touchedAt = string.sub(times, 17, 32), string.sub(times, 33)
+if was > tonumber(expiresAt) and string.sub(flags, 1, 1) ~= '1' then expiresAt = storedExpiry end
+if tonumber(storedTouch) > tonumber(touchedAt) then touchedAt = storedTouch end
+local version = ARGV[4]
+local content = '1' .. expiresAt .. touchedAt .. string.format('%03d', #version) .. length .. version .. labels .. ARGV[5]
+if string.sub(flags, 3) == '1' then redis.call('ZREM', KEYS[2], '') end
+local set = { 'SET', KEYS[1], content }
+if expiresAt == storedExpiry then
+  set[4] = 'KEEPTTL'
+elseif ARGV[6] ~= '' then
+  set[4] = 'PXAT'
+  set[5] = ARGV[6]
+end
+local reply = redis.pcall(unpack(set))
+if reply.err then
+  if #content > redis.call('STRLEN', KEYS[1]) then return reply end
+  redis.call('ZREM', KEYS[2], '')
+  redis.call(unpack(set))
+end
+local member = ${member}
+if tonumber(expiresAt) < was then redis.call('ZADD', KEYS[2], expiresAt, member) end
+redis.call('PUBLISH', ARGV[7], member)
 return 'done'`)
 
-/** KEYS record expiries; ARGV now member version expiresAt touchedAt wait */
-export const touch = script(`${makeWay}${backstop}
-local stored = redis.call('HMGET', KEYS[1], 'v', 'e', 't')
-if not (stored[1] and stored[2] and stored[3]) then return 'gone' end
-if tonumber(ARGV[1]) >= tonumber(stored[2]) then return 'gone' end
-if stored[1] ~= ARGV[3] then return 'conflict' end
-makeWay(KEYS[2])
-if tonumber(ARGV[5]) > tonumber(stored[3]) then redis.call('HSET', KEYS[1], 't', ARGV[5]) end
-if tonumber(ARGV[4]) > tonumber(stored[2]) then
-  redis.call('ZADD', KEYS[2], ARGV[4], ARGV[2])
-  redis.call('HSET', KEYS[1], 'e', ARGV[4])
-  backstop(KEYS[1], ARGV[4], ARGV[6])
+/** KEYS record expiries; ARGV now version expiresAt touchedAt backstop. Writes over the header, and only if it changes. */
+export const touch = script(`
+local head = redis.call('GETRANGE', KEYS[1], 0, 39 + #ARGV[2])
+local storedExpiry, storedTouch, v = string.match(head, ${header})
+if not storedExpiry or tonumber(ARGV[1]) >= tonumber(storedExpiry) then return 'gone' end
+if tonumber(v) ~= #ARGV[2] or string.sub(head, 41) ~= ARGV[2] then return 'conflict' end
+local expiresAt, touchedAt = storedExpiry, storedTouch
+if tonumber(ARGV[3]) > tonumber(storedExpiry) then expiresAt = ARGV[3] end
+if tonumber(ARGV[4]) > tonumber(storedTouch) then touchedAt = ARGV[4] end
+if expiresAt == storedExpiry and touchedAt == storedTouch then return 'done' end
+redis.call('ZREM', KEYS[2], '')
+redis.call('SETRANGE', KEYS[1], 1, expiresAt .. touchedAt)
+if expiresAt ~= storedExpiry then
+  if ARGV[5] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIREAT', KEYS[1], ARGV[5]) end
 end
 return 'done'`)
 
 /**
- * KEYS record keys expiries; ARGV member before channel. Without `before` it removes whatever is there. Answers with
- * expiry and labels of what it removed, and with nothing where there was no record, or one that was prolonged.
+ * KEYS record keys expiries; ARGV before channel. Without `before` it removes whatever is there. Answers with expiry and
+ * labels of what it removed, and with nothing where there was nothing, or a record that was prolonged: its entry among
+ * the expiries is set right then.
  */
 export const remove = script(`${makeWay}
-local stored = redis.call('HMGET', KEYS[1], 'e', 'l')
+local head = redis.pcall('GETRANGE', KEYS[1], 0, 39)
+local expiresAt, _, v, l
+if type(head) == 'string' then expiresAt, _, v, l = string.match(head, ${header}) end
+local member = ${member}
 makeWay(KEYS[2])
-if ARGV[2] ~= '' and stored[1] and tonumber(stored[1]) > tonumber(ARGV[2]) then
-  redis.call('ZADD', KEYS[3], stored[1], ARGV[1])
+if ARGV[1] ~= '' and expiresAt and tonumber(expiresAt) > tonumber(ARGV[1]) then
+  redis.call('ZADD', KEYS[3], expiresAt, member)
   return false
 end
+local labels = ''
+if expiresAt and tonumber(l) > 0 then labels = redis.call('GETRANGE', KEYS[1], 40 + v, 39 + v + l) end
 local was = redis.call('DEL', KEYS[1])
-redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call('ZREM', KEYS[3], ARGV[1])
+redis.call('ZREM', KEYS[2], member)
+redis.call('ZREM', KEYS[3], member)
 if was == 0 then return false end
-redis.call('PUBLISH', ARGV[3], ARGV[1])
-return { stored[1] or '0', stored[2] or '' }`)
+redis.call('PUBLISH', ARGV[2], member)
+return { expiresAt or '0', labels }`)
+
+/** KEYS records. Answers with what comes before their values, and with nothing for what is not there or no string. */
+export const heads = script(`
+local found = {}
+for i, name in ipairs(KEYS) do
+  local head = redis.pcall('GETRANGE', name, 0, ${mostBeforeValue})
+  found[i] = type(head) == 'string' and head ~= '' and head or false
+end
+return found`)
+
+/**
+ * KEYS indexes of buckets, of keys or of expiries; ARGV count command from to after. Members in the range, of one index
+ * after the other until there are `count`, each with the number of its index in front; the first index is gone through
+ * from \`after\` on, where that is given.
+ */
+export const members = script(`
+local found, left = {}, tonumber(ARGV[1])
+for i, index in ipairs(KEYS) do
+  local from = i == 1 and ARGV[5] ~= '' and ARGV[5] or ARGV[3]
+  for _, each in ipairs(redis.call(ARGV[2], index, from, ARGV[4], 'LIMIT', 0, left)) do
+    found[#found + 1] = i - 1 .. ' ' .. each
+    left = left - 1
+  end
+  if left == 0 then break end
+end
+return found`)
 
 /**
  * KEYS ids stamps; ARGV id window nonce reserved. Enters a promise and answers with its deadline in server time. A
@@ -173,18 +239,17 @@ local text = string.format('%.0f', deadline)
 redis.call('HSET', KEYS[2], ARGV[1], text .. '.' .. ARGV[3])
 return text`)
 
-/** KEYS ids stamps; ARGV from to count reverse. Answers with the server's time, then id and stamp in turn. */
-export const page = script(`${serverTime}
-local range = ARGV[4] == '1' and 'ZREVRANGEBYLEX' or 'ZRANGEBYLEX'
-local ids = redis.call(range, KEYS[1], ARGV[1], ARGV[2], 'LIMIT', 0, ARGV[3])
+/**
+ * KEYS ids stamps; ARGV ids. Answers with the server's time and each entry's stamp, as one text with spaces between: `-`
+ * where there is no entry, `*` where it has no stamp.
+ */
+export const stamps = script(`${serverTime}
 local found = { string.format('%.0f', serverTime()) }
-if #ids == 0 then return found end
-local stamps = redis.call('HMGET', KEYS[2], unpack(ids))
-for i, id in ipairs(ids) do
-  found[#found + 1] = id
-  found[#found + 1] = stamps[i] or ''
+for i, id in ipairs(ARGV) do
+  local stamp = redis.call('ZSCORE', KEYS[1], id) and (redis.call('HGET', KEYS[2], id) or '*')
+  found[i + 1] = stamp or '-'
 end
-return found`)
+return table.concat(found, ' ')`)
 
 /** KEYS ids stamps; ARGV id stamp. Takes an entry out if it was not promised again since its stamp was read. */
 export const drop = script(`
@@ -199,10 +264,18 @@ return redis.call('ZREM', KEYS[1], ARGV[1])`)
 export const confirm = script(`
 redis.call('DEL', KEYS[2])
 redis.call('SET', KEYS[2], '', 'PX', 1000)
-return redis.call('HGET', KEYS[1], 'v') or ''`)
+local head = redis.call('GETRANGE', KEYS[1], 0, 1038)
+local _, _, v = string.match(head, ${header})
+return v and string.sub(head, 41, 40 + v) or ''`)
 
-/** KEYS record keys expiries; ARGV member. Enters a record where it is missing; answers with how many entries were. */
+/** KEYS record keys expiries. Enters a record where it is missing; answers with how many entries were. */
 export const reenter = script(`
-local expiresAt = redis.call('HGET', KEYS[1], 'e')
+local expiresAt = string.match(redis.call('GETRANGE', KEYS[1], 0, 39), ${header})
 if not expiresAt then return 0 end
-return redis.call('ZADD', KEYS[2], 'NX', 0, ARGV[1]) + redis.call('ZADD', KEYS[3], 'NX', expiresAt, ARGV[1])`)
+local member = ${member}
+return redis.call('ZADD', KEYS[2], 'NX', 0, member) + redis.call('ZADD', KEYS[3], 'NX', expiresAt, member)`)
+
+/** A pattern of so many digits. */
+function digits(count: number): string {
+  return '%d'.repeat(count)
+}

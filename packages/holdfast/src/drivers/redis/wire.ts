@@ -32,6 +32,11 @@ export interface Master {
   subscribe(channels: readonly string[], audience: Audience): Promise<Subscription>
 }
 
+/** Who asks, and may give up: the signal is only made where it is looked at. */
+export interface Asker {
+  readonly signal: AbortSignal
+}
+
 /** How commands reach the servers. */
 export interface Wire {
   readonly cluster: boolean
@@ -42,9 +47,9 @@ export interface Wire {
   /**
    * Sends one command to the master that owns `name`. Commands of one tick travel together.
    *
-   * @param signal Takes back what wasn't sent yet: a write that the caller gave up must not happen later.
+   * @param asker Whoever gives up takes back what wasn't sent yet: that write must not happen later.
    */
-  send(name: string, args: readonly Argument[], signal?: AbortSignal): Promise<unknown>
+  send(name: string, args: readonly Argument[], asker?: Asker): Promise<unknown>
   /** Every server that takes writes. */
   masters(): Promise<readonly Master[]>
   /** The one of them that owns `name`, as far as the client knows. */
