@@ -13,6 +13,8 @@ import {
   postgresStore,
   postgresScript,
 } from '../../packages/holdfast/src/drivers/postgres.ts'
+import { postgres as dialect } from '../../packages/holdfast/src/drivers/sql/dialect.ts'
+import { statement } from '../../packages/holdfast/src/drivers/sql/statement.ts'
 import { StoreMisconfigured, StoreUnavailable } from '../../packages/holdfast/src/errors.ts'
 import type { Change } from '../../packages/holdfast/src/store/contract.ts'
 import { never } from '../../packages/holdfast/src/store/record.ts'
@@ -195,6 +197,37 @@ describe('PostgreSQL, the planner', { skip }, () => {
     const used = Object.fromEntries(rows.map(({ by, scans }) => [by, Number(scans)]))
     assert.equal(used['holdfast_records_by_expiry'], 0)
     assert.equal(used['holdfast_records_by_bucket'], 0)
+  })
+
+  it('keeps no copies of the rows that a lookup finds', async (t) => {
+    const address = await emptyDatabase(t)
+    await migratePostgres(address, load)
+    const pool = poolOf(address)
+    atEnd(t, () => pool.end())
+    const labelled =
+      "(select collection, id from holdfast_labels where namespace = 'known' and label = 'l1' order by id limit 101) asked"
+    const keys = dialect.rows('keys', { collection: 'name', id: 'id' })
+    await pool.query(
+      `insert into holdfast_records select 'known', 'sessions', 'k' || i, '1.a', '[]', ${never}, 0, i, 'v'
+       from generate_series(1, 3000) i`,
+    )
+    // Records with several labels: an id that comes again among the entries is not one that is looked up again.
+    await pool.query(
+      "insert into holdfast_labels select 'known', 'sessions', 'l' || j, 'k' || i from generate_series(1, 3000) i, generate_series(1, 8) j",
+    )
+    await pool.query('analyze')
+    for (const [asked, how] of [[labelled, { optional: true }] as const, [keys, {}] as const]) {
+      const source = `select r.value from ${dialect.lookup(asked, 'holdfast_records', ['collection', 'id'], how)}`
+      const { text, parameters } = statement(dialect, source)
+      const values = { namespace: 'known', keys: '[]' }
+      const { rows } = await pool.query<{ 'QUERY PLAN': string }>(
+        `explain ${text}`,
+        parameters.map((name) => values[name as keyof typeof values]),
+      )
+      const plan = rows.map((row) => row['QUERY PLAN']).join('\n')
+      assert.match(plan, /Index Scan using holdfast_records_pkey/)
+      assert.doesNotMatch(plan, /Memoize/)
+    }
   })
 })
 

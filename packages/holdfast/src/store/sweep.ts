@@ -3,10 +3,17 @@
 import type { Cursor, Swept } from './contract.ts'
 import type { Store } from './store.ts'
 
+/** Few enough that those who read meanwhile hardly notice, also where they share a processor with the sweep. */
+const usualBatch = 100
+
 export interface SweepOptions {
   /** Stops between two batches. What was swept stays swept. */
   readonly signal?: AbortSignal
-  /** Records per batch, 1 to 1,000. @default 1000 */
+  /**
+   * Records per batch, 1 to 1,000. Larger ones are faster, and what others ask of the store meanwhile waits longer.
+   *
+   * @default 100
+   */
   readonly limit?: number
   /** Told after each batch: how many were removed so far, and the batch itself. */
   readonly onProgress?: (removed: number, batch: readonly Swept[]) => void
@@ -18,7 +25,7 @@ export interface SweepOptions {
  * @returns how many records it removed.
  */
 export async function sweepAll(store: Store, options: SweepOptions = {}): Promise<number> {
-  const { signal, limit = 1_000, onProgress } = options
+  const { signal, limit = usualBatch, onProgress } = options
   let removed = 0
   let after: Cursor | undefined
   do {

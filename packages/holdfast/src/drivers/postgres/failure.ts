@@ -85,6 +85,8 @@ export function failure(error: unknown, unsent = false): Error {
   const details = { cause: error }
   const why = error instanceof Error ? error.message : String(error)
   const code = codeOf(error)
+  // It died with this message on its lips, whatever the message says of the statement.
+  if (isLastWord(error)) return new AnswerLost(`PostgreSQL has stopped: ${why}`, details)
   if (postgres.retried.has(code)) return new Busy(why, details)
   const cause = causes.find(([codes]) => codes.test(code))
   if (cause) return cause[1](why, details)
@@ -103,7 +105,12 @@ export function givenUp(): StoreUnavailable {
 
 /** Whether the connection can be used further after this error. */
 export function isUsable(error: unknown): boolean {
-  return isOurs(error) || (isFromServer(error) && !ended.test(codeOf(error)))
+  return isOurs(error) || (isFromServer(error) && !ended.test(codeOf(error)) && !isLastWord(error))
+}
+
+/** The server is stopping itself: what it was doing may have been committed. */
+function isLastWord(error: unknown): boolean {
+  return isFromServer(error) && (error as { readonly severity?: unknown }).severity === 'PANIC'
 }
 
 /** Thrown by the driver, not by the client. */

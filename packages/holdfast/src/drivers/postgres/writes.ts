@@ -58,9 +58,13 @@ const recreate = `with held as (
 const change = `version = :version, value = :value, touched_at = greatest(touched_at, :touchedAt::bigint),
   expires_at = case when :setsExpiry then :expiresAt::bigint else greatest(expires_at, :expiresAt::bigint) end`
 
-const save = `with changed as (
+const saved = `with changed as (
     update holdfast_records set ${change} where ${ofKey} and version = :expected and ${isLater} returning 1
-  ), ${told} select ${outcome}`
+  )`
+/** The hottest write ends with its row in the log and answers with their number alone. */
+const save = `${saved} insert into holdfast_changes (namespace, keys) select :namespace, :collection || '/' || :id from changed`
+const saveUrgently = `${saved}, ${told} select ${outcome}`
+const look = `select ${inTheWay} as outcome`
 
 const relabel = `with held as (
     select labels from holdfast_records where ${ofKey} and version = :expected
@@ -145,7 +149,6 @@ export class PostgresWrites implements RecordWrites {
   async replace(session: Session, replacement: Replacement, now: number): Promise<Outcome> {
     const { key, expected, version, value, labels, expiresAt, setsExpiry, touchedAt, expired } = replacement
     const isUrgent = expired || setsExpiry || labels !== undefined
-    const source = this.#urgent(labels === undefined ? save : relabel, isUrgent)
     const values = {
       ...this.#keyed(key),
       expected,
@@ -159,7 +162,10 @@ export class PostgresWrites implements RecordWrites {
       ...(labels === undefined ? {} : { labels: labelsText(labels) }),
       ...(isUrgent ? { channel: this.#log.channel } : {}),
     }
-    const outcome = await this.#settled(session, source, values)
+    const source = labels === undefined ? saveUrgently : relabel
+    const outcome = await this.#settled(values, () =>
+      isUrgent ? this.#run(session, this.#urgent(source), values) : this.#save(session, values),
+    )
     if (outcome === 'done') this.#log.wrote()
     return outcome
   }
@@ -169,7 +175,7 @@ export class PostgresWrites implements RecordWrites {
     if (only && touches.length === 1) {
       const { key, version: expected, expiresAt, touchedAt } = only
       const values = { ...this.#keyed(key), expected, expiresAt, touchedAt, latest: now }
-      return [await this.#settled(session, touch, values)]
+      return [await this.#settled(values, () => this.#run(session, touch, values))]
     }
     const outcomes = new Map<string, Outcome>()
     for (let left = touches; left.length > 0;) {
@@ -204,17 +210,22 @@ export class PostgresWrites implements RecordWrites {
 
   /** Runs a write at a version until what it saw and what it met were the same. */
   async #settled(
-    session: Session,
-    source: string,
-    values: SqlValues & { readonly expected: string; readonly latest: number },
+    { expected, latest }: { readonly expected: string; readonly latest: number },
+    write: () => Promise<string>,
   ): Promise<Outcome> {
     for (;;) {
-      const found = await this.#run(session, source, values)
+      const found = await write()
       if (found === 'done' || found === 'gone') return found
       const { expiresAt, version } = standing(found)
-      if (expiresAt <= values.latest) return 'gone'
-      if (version !== values.expected) return 'conflict'
+      if (expiresAt <= latest) return 'gone'
+      if (version !== expected) return 'conflict'
     }
+  }
+
+  /** Only a save that met nothing to change asks what is in the way. */
+  async #save(session: Session, values: SqlValues): Promise<string> {
+    const { changed } = await session.run(this.#of(save), values)
+    return changed > 0 ? 'done' : await this.#run(session, look, values)
   }
 
   async #run(session: Session, source: string, values: SqlValues): Promise<string> {
@@ -226,8 +237,7 @@ export class PostgresWrites implements RecordWrites {
     return this.#statements.of(source)
   }
 
-  #urgent(source: string, isUrgent: boolean): string {
-    if (!isUrgent) return source
+  #urgent(source: string): string {
     return this.relaxed ? `${source}, ${heard}, ${kept}` : `${source}, ${heard}`
   }
 

@@ -150,7 +150,10 @@ export const mysql: Dialect = {
   retried: new Set(['1205', '1213', '1020', '1615', '3101']),
 }
 
-/** The offset keeps the planner from turning the lookup into another kind of join. */
+/**
+ * The offset keeps the planner from turning the lookup into another kind of join. The comparison is always true; that it
+ * holds something volatile keeps the planner from remembering each row that was found, for a key that never comes again.
+ */
 function lateral(
   asked: string,
   table: string,
@@ -159,7 +162,7 @@ function lateral(
 ): string {
   const equals = by.map((column) => `and ${column} = asked.${column}`).join(' ')
   const found = `(select ctid, * from ${table} where namespace = :namespace ${equals} offset 0${locks ? ' for update' : ''})`
-  return `${asked} ${optional ? 'left' : 'cross'} join lateral ${found} r${optional ? ' on true' : ''}`
+  return `${asked} ${optional ? 'left' : 'inner'} join lateral ${found} r on octet_length(r.id) > -random()`
 }
 
 function equal(by: readonly string[]): string {
