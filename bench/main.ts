@@ -2,13 +2,15 @@
 
 import { parseArgs } from 'node:util'
 import { tidyUp } from '../scripts/tidy.ts'
-import { backendNames, backendsOf } from './backends.ts'
+import { type Backend, backendNames, backendsOf, sayFailed } from './backends.ts'
 import { commit } from './commit.ts'
+import { FilledStores } from './filled.ts'
 import { storeGrowth } from './growth.ts'
 import { introspect } from './introspect.ts'
-import type { Benchmark, Result, Series, Settings } from './measure.ts'
+import type { Benchmark, FilledSeries, Result, Series, Settings } from './measure.ts'
 import { read } from './read.ts'
 import { inScratch } from './scratch.ts'
+import { planned } from './sizes.ts'
 import { storeList, storeRead, storeSave } from './stores.ts'
 import { sweep } from './sweep.ts'
 
@@ -16,11 +18,14 @@ const benchmarks: Readonly<Record<string, Benchmark>> = { read, commit, introspe
 const series: Readonly<Record<string, Series>> = {
   'store-read': storeRead,
   'store-save': storeSave,
+}
+/** In this order for each store: what one has filled serves the next. */
+const ofFilled: Readonly<Record<string, FilledSeries>> = {
   'store-list': storeList,
   'store-growth': storeGrowth,
   sweep,
 }
-const all = [...Object.keys(benchmarks), ...Object.keys(series)]
+const all = [...Object.keys(benchmarks), ...Object.keys(series), ...Object.keys(ofFilled)]
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -38,6 +43,8 @@ const names = positionals.length > 0 ? positionals : all
 const stores = values.stores.split(',')
 const rounds = Number(values.rounds)
 const scale = Number(values.scale)
+/** Names this run: what was compared in one run isn't mixed with that of another. */
+const run = new Date().toISOString()
 const problems = [
   ...names.filter((name) => !all.includes(name)).map((name) => `no benchmark is called ${name}`),
   ...stores.filter((name) => !backendNames.includes(name)).map((name) => `no store is called ${name}`),
@@ -61,7 +68,7 @@ A ratio above 1 means that ours is faster.
 }
 
 await inScratch(async (folder) => {
-  const needed = names.some((name) => Object.hasOwn(series, name))
+  const needed = names.some((name) => !Object.hasOwn(benchmarks, name))
   const settings = {
     rounds,
     scale,
@@ -69,6 +76,7 @@ await inScratch(async (folder) => {
     backends: needed ? await backendsOf(stores, folder) : [],
   }
   for (const name of names) await measure(name, settings)
+  for (const backend of settings.backends) await measureFilled(backend, settings)
 })
 await tidyUp()
 
@@ -79,8 +87,26 @@ async function measure(name: string, settings: Settings): Promise<void> {
     show({ name: `${name} ${of}`, ...result })
 }
 
+/** What is measured in filled stores, one backend after the other, so that no two are kept filled. */
+async function measureFilled(backend: Backend, settings: Settings): Promise<void> {
+  const chosen = Object.keys(ofFilled).filter((name) => names.includes(name))
+  if (chosen.length === 0) return
+  const filled = new FilledStores(backend)
+  filled.progress.expect(planned(backend, chosen, settings))
+  try {
+    for (const name of chosen) {
+      for await (const { of, ...result } of ofFilled[name]?.(filled, settings) ?? [])
+        show({ name: `${name} ${of}`, ...result })
+    }
+  } catch (error) {
+    sayFailed(backend, error)
+  } finally {
+    await filled.end()
+  }
+}
+
 function show(result: { readonly name: string } & Result): void {
-  process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : `${lines(result)}\n`)
+  process.stdout.write(values.json ? `${JSON.stringify({ run, ...result })}\n` : `${lines(result)}\n`)
 }
 
 function lines({ name, ours, theirs, ratio, unit, note }: { readonly name: string } & Result): string {

@@ -1,6 +1,7 @@
 /** Measuring two sides in turn, so that both meet the same noise. */
 
 import type { Backend } from './backends.ts'
+import type { FilledStores } from './filled.ts'
 
 /** What a benchmark found. */
 export interface Result {
@@ -35,6 +36,9 @@ export type Benchmark = (settings: Settings) => Promise<Result>
 
 /** A benchmark with several, told as they are found. */
 export type Series = (settings: Settings) => AsyncIterable<Finding>
+
+/** A benchmark of one backend's filled stores, with several results. */
+export type FilledSeries = (filled: FilledStores, settings: Settings) => AsyncIterable<Finding>
 
 /** One side: does its work once and answers how many operations per second that were. */
 export type Side = () => Promise<number>

@@ -1,38 +1,30 @@
 /**
- * `sweep`: 1 million expired records are removed from among 4 million, on the stores that keep the expired until they
+ * `sweep`: 1 million expired records are removed from among 3 million, on the stores that keep the expired until they
  * are swept. How fast, how long the longest committed batch took (by the clock of the caller, its way to the server
  * included), and what becomes of the reads of others meanwhile.
  */
 
 import { type Store, sweepAll } from 'holdfast'
-import { type Backend, attempted } from './backends.ts'
-import { draftsOf, fill, keyOf, shuffled } from './filling.ts'
-import { type Finding, quantile, type Series, type Settings } from './measure.ts'
-import { scaled } from './stores.ts'
+import { perOwner } from './filled.ts'
+import { draftsOf, keyOf, shuffled } from './filling.ts'
+import { type FilledSeries, quantile } from './measure.ts'
+import { sweptSizes, usualSize } from './sizes.ts'
 
-/** The stores without an expiry of their own. */
-const swept = ['sqlite', 'postgres', 'mariadb', 'mysql']
 const readers = 4
 /** Milliseconds between two reads of one reader: enough reads to feel what happens, and not a load of their own. */
 const pause = 2
 const idleMs = 5_000
 
-export const sweep: Series = async function* (settings) {
-  for (const backend of settings.backends.filter(({ name }) => swept.includes(name))) {
-    yield* (await attempted(backend, (store, what) => figuresOf(backend, store, what, settings))) ?? []
-  }
-}
-
-async function figuresOf(
-  { name }: Backend,
-  store: Store,
-  what: string,
-  { scale }: Settings,
-): Promise<readonly Finding[]> {
-  const live = scaled(3_000_000, scale)
-  const expired = scaled(1_000_000, scale)
-  await fill(store, 0, live, draftsOf({ perOwner: 100 }))
-  await fill(store, live, live + expired, draftsOf({ perOwner: 100 }, -2 * store.margin))
+export const sweep: FilledSeries = async function* (filled, settings) {
+  const { backend } = filled
+  if (!backend.isSwept) return
+  const { name } = backend
+  const size = usualSize(backend, settings)
+  const { live, expired } = sweptSizes(settings.scale)
+  const held = await filled.ofSize(size)
+  const { store, what } = held
+  await filled.add(size, size, live, draftsOf({ perOwner }))
+  await filled.add(size, live, live + expired, draftsOf({ perOwner }, -2 * store.margin))
   const idle = await reading(store, live, () => new Promise((resolve) => setTimeout(resolve, idleMs)))
   let slowest = 0
   const began = performance.now()
@@ -47,20 +39,18 @@ async function figuresOf(
     if (removed !== expired) throw new Error(`${removed} records were swept, not ${expired}`)
   })
   const seconds = (last - began) / 1_000
-  const note = `${what}, ${expired} expired among ${live + expired}, batches of 1,000, ${readers} readers`
+  const note = `${what}, ${expired} expired among ${held.count}, batches of 100, ${readers} readers`
   const alone = { theirs: null, ratio: null, note }
   const p99 = { ours: quantile(meanwhile, 0.99), theirs: quantile(idle, 0.99) }
-  return [
-    { of: `${name} speed`, ours: expired / seconds, unit: 'rows/s', ...alone },
-    { of: `${name} longest batch`, ours: slowest, unit: 'ms', ...alone },
-    {
-      of: `${name} reads meanwhile`,
-      ...p99,
-      ratio: p99.theirs / p99.ours,
-      unit: 'ms, 99th percentile',
-      note: `${note}; against the same reads before`,
-    },
-  ]
+  yield { of: `${name} speed`, ours: expired / seconds, unit: 'rows/s', ...alone }
+  yield { of: `${name} longest batch`, ours: slowest, unit: 'ms', ...alone }
+  yield {
+    of: `${name} reads meanwhile`,
+    ...p99,
+    ratio: p99.theirs / p99.ours,
+    unit: 'ms, 99th percentile',
+    note: `${note}; against the same reads before`,
+  }
 }
 
 /** Reads while something else happens, and answers how long each read took, in milliseconds. */

@@ -1,6 +1,7 @@
 /**
  * `node bench/table.ts`: writes the figures of `bench/results.jsonl` into `docs/performance.md`. The file holds what
- * `npm run bench -- … --json` printed, run after run; of several lines of one name the last counts.
+ * `npm run bench -- … --json` printed, run after run; of several lines of one name the last counts. Of the growth of a
+ * store the lines of its last run count, which were measured together.
  */
 
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -13,7 +14,7 @@ const pageFile = new URL('../docs/performance.md', import.meta.url)
 const begin = '<!-- Measured: written by bench/table.ts from bench/results.jsonl. -->'
 const end = '<!-- End of what was measured. -->'
 
-type Line = { readonly name: string } & Result
+type Line = { readonly name: string; readonly run?: string } & Result
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(pageFile, await renderedPage())
 
@@ -84,10 +85,14 @@ function part(
 /** Operations down, sizes across: a ratio of 0.5 is half as fast as in the smallest store. */
 function growthOf(lines: readonly Line[]): string {
   if (lines.length === 0) return ''
-  const cells = lines.flatMap((line) => {
-    const [, store = '', column = '', operation = ''] = /^(\S+) (\d+|user of \d+) (.+)$/.exec(line.name) ?? []
+  const all = lines.flatMap((line) => {
+    const parts = /^(\S+) ((?:user of )?\d+(?:\/\d+)?) (.+)$/.exec(line.name)
+    const [, store = '', column = '', operation = ''] = parts ?? []
     return operation === '' ? [] : [{ line, store, column, operation }]
   })
+  const lastRun = (of: string): string =>
+    all.reduce((last, { store, line: { run = '' } }) => (store === of && run > last ? run : last), '')
+  const cells = all.filter(({ store, line: { run = '' } }) => run === lastRun(store))
   const stores = [...new Set(cells.map(({ store }) => store))]
   const tables = stores.map((store) => {
     const ofStore = cells.filter((cell) => cell.store === store)
@@ -107,7 +112,7 @@ function growthOf(lines: readonly Line[]): string {
 }
 
 function columnTitle(column: string): string {
-  return column.replace(/\d+/, (count) => Number(count).toLocaleString('en'))
+  return column.replace('/', ' against ').replace(/\d+/g, (count) => Number(count).toLocaleString('en'))
 }
 
 function sweepOf(lines: readonly Line[]): string {
