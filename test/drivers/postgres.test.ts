@@ -433,6 +433,10 @@ describe('PostgreSQL, watching', { skip }, () => {
         return false
       }
     })
+    const admin = poolOf(server.url)
+    const { rows } = await admin.query("select 1 from pg_stat_activity where query like 'listen %'")
+    await admin.end()
+    assert.ok(rows.length <= 1, 'a connection that listens and that nobody closes any more')
     await watch.close()
     await store.close()
   })

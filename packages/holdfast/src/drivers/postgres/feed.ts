@@ -42,6 +42,8 @@ export class Feed {
   #cancelTimer: (() => void) | undefined
   #isSoon = false
   #listening: Listening | undefined
+  /** The life in which a connection to listen on is being looked for: one is enough, and one too many is never closed. */
+  #seeking: number | undefined
   #isBroken = false
   #pause = firstPause
 
@@ -179,7 +181,20 @@ export class Feed {
 
   /** Listens, and goes on trying as long as somebody watches. */
   async #listen(life: number): Promise<void> {
-    if (!this.#listens || this.#listening) return
+    if (!this.#listens || this.#listening || this.#seeking === life) return
+    this.#seeking = life
+    await this.#seek(life)
+    if (life !== this.#life) return
+    this.#seeking = undefined
+    // It may have been lost before it was noted that the search is over.
+    if (!this.#isListening) void this.#listen(life)
+  }
+
+  get #isListening(): boolean {
+    return this.#listening !== undefined
+  }
+
+  async #seek(life: number): Promise<void> {
     let pause = firstPause
     while (life === this.#life && !this.#listening) {
       try {
