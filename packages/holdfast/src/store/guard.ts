@@ -54,6 +54,7 @@ import type {
   Store,
   StoreFigures,
   StoreOptions,
+  View,
   Written,
 } from './store.ts'
 
@@ -141,6 +142,17 @@ class Guard implements Store {
     )
     if (found instanceof Promise) return found.then((records) => this.#visible(records[0], options))
     return this.#visible(found[0], options)
+  }
+
+  view<T>(key: Key, view: View<T>, options: ReadOptions & CallOptions = {}): Awaitable<T | undefined> {
+    const found = this.read(key, options)
+    if (found instanceof Promise) return found.then((record) => record && view(record))
+    return found && view(found)
+  }
+
+  /** A store without caches has nothing to wait for. */
+  invalidate(): Promise<void> {
+    return Promise.resolve()
   }
 
   async readMany(
@@ -300,6 +312,7 @@ class Guard implements Store {
       const sent = await send()
       // The plain case, without a lost answer, is decided by the driver's word alone.
       if ('answer' in sent) return sent.answer
+      if (options.once) return 'unknown'
       return await settle({ ...settling(), send, pause: this.#calls.pauses(options, started) }, sent.lost)
     } finally {
       this.#calls.end()

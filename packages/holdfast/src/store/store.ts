@@ -21,6 +21,7 @@ import type {
   Watch,
 } from './contract.ts'
 import type { Instant, Key, Label, StoredRecord, Version } from './record.ts'
+import type { FeedFigures } from './tiers/feed.ts'
 
 /** Settings that every store takes. */
 export interface StoreOptions {
@@ -69,6 +70,8 @@ export interface OpenOptions extends StoreOptions {
 export interface CallOptions {
   /** Gives up waiting for what only reads. A write heeds it before it is sent and never afterwards. */
   readonly signal?: AbortSignal
+  /** Creates and replaces are sent once: where the answer is lost it is `unknown`, and isn't settled. @default false */
+  readonly once?: boolean
 }
 
 /** A record to be created. */
@@ -152,12 +155,46 @@ export interface OperationFigures {
   readonly maxMs: number
 }
 
+/**
+ * What is made of a record: decoded and checked. It depends on the record alone, and nobody may change what it answers,
+ * because a cache in the process keeps that and hands it out again. `undefined` is not an answer.
+ */
+export type View<T> = (record: StoredRecord) => T
+
+/** What a tier counts about itself. */
+export type TierFigures =
+  | {
+      readonly kind: 'process'
+      readonly hits: number
+      readonly misses: number
+      /** Records that were read and not kept, because they were changed meanwhile. */
+      readonly spoiled: number
+      readonly entries: number
+      /** Estimated. */
+      readonly bytes: number
+      readonly feed: FeedFigures
+    }
+  | {
+      readonly kind: 'shared'
+      readonly hits: number
+      readonly misses: number
+      readonly fills: number
+      /** Fills that came too late: the record was changed meanwhile. */
+      readonly refused: number
+      /** Calls to the cache that failed or took too long. */
+      readonly errors: number
+      readonly operations: Readonly<Record<string, OperationFigures>>
+      readonly circuit: CircuitFigures
+    }
+
 /** What a store counts about itself. */
 export interface StoreFigures {
   /** Per operation of the driver, since the store was made. */
   readonly operations: Readonly<Record<string, OperationFigures>>
   /** Whether calls go through or are refused at once because the store is down. */
   readonly circuit: CircuitFigures
+  /** Of a store that has tiers, from the top; what stands above is of the truth then. */
+  readonly tiers?: readonly TierFigures[]
 }
 
 /** A store, ready to use. */
@@ -186,6 +223,14 @@ export interface Store {
     keys: readonly Key[],
     options?: ReadOptions & CallOptions,
   ): Promise<readonly (StoredRecord | undefined)[]>
+  /** One record, as `view` shows it; what `view` throws is thrown. A cache in the process keeps what was made of it. */
+  view<T>(key: Key, view: View<T>, options?: ReadOptions & CallOptions): Awaitable<T | undefined>
+  /**
+   * Resolves when no cache, in whatever process, can answer with what was true of these keys before the call. Without
+   * it a cache may do so until its bound has passed. Whoever ends something waits for this before he says so. Without
+   * caches there is nothing to wait for.
+   */
+  invalidate(keys: readonly Key[]): Promise<void>
   write(items: readonly BatchItem[], options?: CallOptions): Promise<BatchWritten>
   list(collection: string, options?: ListOptions): Promise<Page>
   count(

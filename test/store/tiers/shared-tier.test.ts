@@ -1,0 +1,215 @@
+/** A shared cache over a store: it may be down, slow, full or wrong, and that costs time, never correctness. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { Memory, memoryDriver, memoryStore } from '../../../packages/holdfast/src/drivers/memory.ts'
+import { StoreFull } from '../../../packages/holdfast/src/errors.ts'
+import { guard } from '../../../packages/holdfast/src/store/guard.ts'
+import { type Key, never } from '../../../packages/holdfast/src/store/record.ts'
+import type { Store, TierFigures } from '../../../packages/holdfast/src/store/store.ts'
+import { tiered } from '../../../packages/holdfast/src/store/tiers/tiered.ts'
+import { type FakeClock, fakeClock } from '../../../packages/holdfast/src/testing/clock.ts'
+import {
+  type DriverCall,
+  type Fault,
+  type FaultyDriver,
+  withFaults,
+} from '../../../packages/holdfast/src/testing/faults.ts'
+
+const bound = 1_000
+const patience = 100
+const key: Key = { collection: 'sessions', id: 'x' }
+const draft = (value = 'one', expiresAt = never) => ({ key, value: Buffer.from(value), expiresAt })
+
+/** Two processes over one cache and one truth. */
+class Stage {
+  readonly clock: FakeClock = fakeClock({ sleeps: 'instant' })
+  readonly truthDriver: FaultyDriver
+  readonly truth: Store
+  /** Somebody who writes to the cache what he likes. */
+  readonly cache: Store
+  readonly one: Store
+  readonly two: Store
+  /** What befalls the calls to the cache from now on. */
+  plan: (call: DriverCall) => Fault | undefined = () => undefined
+
+  constructor({ maxRecords = 1_000 }: { readonly maxRecords?: number } = {}) {
+    const { clock } = this
+    this.truthDriver = withFaults(memoryDriver())
+    this.truth = guard(this.truthDriver, { clock })
+    const memory = new Memory({ maxRecords })
+    this.cache = memoryStore({ memory, clock })
+    const faulty = withFaults(memoryDriver({ memory }), { plan: (call) => this.plan(call) })
+    const process = (): Store =>
+      tiered(guard(faulty, { clock, circuit: false }), guard(this.truthDriver, { clock }), {
+        bound,
+        patience,
+      })
+    this.one = process()
+    this.two = process()
+  }
+
+  /** How often the truth was read. */
+  get reads(): number {
+    return this.truthDriver.calls.filter(({ operation }) => operation === 'read').length
+  }
+
+  get figures(): Extract<TierFigures, { kind: 'shared' }> {
+    const [tier] = this.one.figures().tiers ?? []
+    assert.equal(tier?.kind, 'shared')
+    return tier
+  }
+}
+
+async function seen(store: Store): Promise<string | undefined> {
+  const record = await store.read(key)
+  await settled()
+  return record && Buffer.from(record.value).toString()
+}
+
+/** Fills go on behind the answer. */
+async function settled(): Promise<void> {
+  for (let i = 0; i < 10; i++) await new Promise(setImmediate)
+}
+
+describe('a shared cache over a store', () => {
+  it('is filled by a miss, with the whole record, and answers every process [D41]', async () => {
+    const { one, two, truth } = new Stage()
+    await one.create({ ...draft(), labels: ['user:ada'], expiresAt: 2_000_000_000_000, touchedAt: 5 })
+    assert.equal(await seen(one), 'one')
+    assert.deepEqual(await two.read(key), await truth.read(key))
+  })
+
+  it('spares the truth the second reading, and keeps an entry no longer than the bound', async () => {
+    const stage = new Stage()
+    await stage.truth.create(draft())
+    await seen(stage.one)
+    const before = stage.reads
+    assert.equal(await seen(stage.two), 'one')
+    assert.equal(stage.reads, before)
+    stage.clock.advance(bound)
+    assert.equal(await seen(stage.two), 'one')
+    assert.equal(stage.reads, before + 1)
+    assert.equal(await seen(stage.one), 'one')
+    assert.equal(stage.reads, before + 1, 'what is outdated is filled anew')
+  })
+
+  it('keeps no entry longer than its record lives [D41]', async () => {
+    const stage = new Stage()
+    await stage.truth.create(draft('one', stage.clock.now() + 10))
+    await seen(stage.one)
+    stage.clock.advance(10)
+    assert.equal(await seen(stage.two), undefined)
+  })
+
+  it('is told of every write, so that the other process sees it at once [K11]', async () => {
+    const stage = new Stage()
+    await stage.truth.create(draft())
+    await seen(stage.two)
+    const { version: expected } = (await stage.one.read(key, { strict: true }))!
+    await stage.one.replace({ ...draft('two'), expected })
+    assert.equal(await seen(stage.two), 'two')
+    await stage.one.remove([key])
+    assert.equal(await seen(stage.two), undefined)
+  })
+
+  it('answers many, and asks the truth for what is missing', async () => {
+    const stage = new Stage()
+    const other = { ...key, id: 'other' }
+    await stage.truth.create(draft())
+    await stage.truth.create({ ...draft('two'), key: other })
+    await seen(stage.one)
+    const found = await stage.one.readMany([other, key, { ...key, id: 'none' }])
+    assert.deepEqual(
+      found.map((record) => record && Buffer.from(record.value).toString()),
+      ['two', 'one', undefined],
+    )
+  })
+
+  for (const fault of ['fail', 'loseAnswer', 'loseRequest', 'hang', 'hangAfter'] as const) {
+    it(`whose calls ${fault}: reads and writes go on without it [D42 D43]`, async () => {
+      const stage = new Stage()
+      // A call that hangs is given up when the time has come.
+      const ticking = setInterval(() => {
+        stage.clock.advance(patience)
+      }, 1)
+      try {
+        stage.plan = ({ operation }) => (operation === 'open' ? undefined : fault)
+        await stage.one.create(draft())
+        assert.equal(await seen(stage.one), 'one')
+        assert.equal(await seen(stage.two), 'one')
+        const { version: expected } = (await stage.two.read(key, { strict: true }))!
+        assert.equal((await stage.two.replace({ ...draft('two'), expected })).status, 'done')
+        assert.equal(await seen(stage.two), 'two')
+        assert.ok(stage.figures.errors > 0)
+      } finally {
+        clearInterval(ticking)
+      }
+    })
+  }
+
+  it('that can’t be made to forget: the process that wrote doesn’t ask it, and an end waits for the bound', async () => {
+    const stage = new Stage()
+    await stage.truth.create(draft())
+    await seen(stage.two)
+    stage.plan = ({ operation }) => (operation === 'remove' ? 'fail' : undefined)
+    const { version: expected } = (await stage.one.read(key, { strict: true }))!
+    await stage.one.replace({ ...draft('two'), expected })
+    assert.equal(await seen(stage.one), 'two')
+    assert.equal(await seen(stage.two), 'one', 'within the bound')
+    const before = stage.clock.elapsed()
+    await stage.one.invalidate([key])
+    assert.ok(stage.clock.elapsed() - before >= bound)
+    assert.equal(await seen(stage.two), 'two')
+  })
+
+  it('that forgets when told to: an end needs no waiting', async () => {
+    const stage = new Stage()
+    await stage.truth.create(draft())
+    const before = stage.clock.elapsed()
+    await stage.one.invalidate([key])
+    assert.equal(stage.clock.elapsed(), before)
+  })
+
+  it('with rubbish in it, or with what is meant for another form: that is a miss, and is overwritten', async () => {
+    for (const rubbish of ['rubbish', '\n', '[1,2]\n', '{}\nx', '[9e15,"v",1,"t"]\nx']) {
+      const stage = new Stage()
+      await stage.truth.create(draft())
+      await stage.cache.create({ key, value: Buffer.from(rubbish), expiresAt: never })
+      assert.equal(await seen(stage.one), 'one', rubbish)
+      const before = stage.reads
+      assert.equal(await seen(stage.two), 'one', rubbish)
+      assert.equal(stage.reads, before, rubbish)
+    }
+  })
+
+  it('that is full: the truth answers', async () => {
+    const stage = new Stage({ maxRecords: 1 })
+    await stage.cache.create({ key: { ...key, id: 'full' }, value: Buffer.from('x'), expiresAt: never })
+    await assert.rejects(stage.cache.create({ ...draft(), key: { ...key, id: 'y' } }), StoreFull)
+    await stage.one.create(draft())
+    assert.equal(await seen(stage.one), 'one')
+  })
+
+  it('keeps no place for what isn’t there, and none for what is too large for it', async () => {
+    const stage = new Stage()
+    await seen(stage.one)
+    assert.equal(await stage.cache.read(key), undefined)
+    const small = tiered(memoryStore({ maxValue: 50 }), stage.truth)
+    await stage.truth.create(draft('x'.repeat(50)))
+    assert.equal(await seen(small), 'x'.repeat(50))
+    assert.equal(await seen(small), 'x'.repeat(50))
+  })
+
+  it('is rid of what has expired in it, though nobody sweeps it', async () => {
+    const stage = new Stage({ maxRecords: 100_000 })
+    for (let i = 0; i < 250; i++) {
+      await stage.truth.create({ ...draft(), key: { ...key, id: `id-${i}` } })
+      await stage.one.read({ ...key, id: `id-${i}` })
+      await settled()
+      stage.clock.advance(60_000)
+    }
+    const { records } = await stage.cache.list('sessions', { expired: true, limit: 1_000 })
+    assert.ok(records.length < 200, `${records.length} are left`)
+  })
+})
