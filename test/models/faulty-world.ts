@@ -17,6 +17,8 @@ export interface WorldOptions {
   readonly namespace?: string
   /** What the processes take the store for. */
   readonly declare?: Partial<Capabilities>
+  /** Puts the tiers of one more process over the store. @default none */
+  readonly tiers?: (store: Store) => Store
 }
 
 export class FaultyWorld {
@@ -27,12 +29,17 @@ export class FaultyWorld {
   /** Whether the fault of the last step has come. */
   struck = false
   readonly #namespace: string
+  readonly #tiers: (store: Store) => Store
   #planned: PlannedFault | undefined
   #calls = 0
   readonly #stores: Store[] = []
 
-  constructor(driver: Driver, { namespace = 'holdfast', declare = {} }: WorldOptions = {}) {
+  constructor(
+    driver: Driver,
+    { namespace = 'holdfast', declare = {}, tiers = (store) => store }: WorldOptions = {},
+  ) {
     this.#namespace = namespace
+    this.#tiers = tiers
     this.driver = withFaults(driver, {
       declare,
       plan: ({ operation }) => {
@@ -49,7 +56,8 @@ export class FaultyWorld {
 
   /** The store of one more process. */
   store(): Store {
-    const store = guard(this.driver, { clock: this.clock, namespace: this.#namespace, circuit: false })
+    const { clock } = this
+    const store = this.#tiers(guard(this.driver, { clock, namespace: this.#namespace, circuit: false }))
     this.#stores.push(store)
     return store
   }

@@ -3,7 +3,7 @@
 import { describe, it } from 'node:test'
 import { calm, play, stormy } from './play.ts'
 import { kinds, SessionModel, type Step } from './session-model.ts'
-import { inMemory, onEachServer, onSqlite } from './stores.ts'
+import { inMemory, inTiers, onEachServer, onSqlite } from './stores.ts'
 
 const first: Step = { kind: 'start', which: 1, how: 1 }
 
@@ -19,6 +19,9 @@ describe('sessions, whatever is done to them', () => {
 
   it('keep their promises on SQLite, with faults', () =>
     play(() => new SessionModel(...onSqlite()), first, stormy(kinds), 50))
+
+  it('keep their promises over two caches, with faults [D41 D44 K11]', () =>
+    play(() => new SessionModel(...inTiers()), first, stormy(kinds), 200))
 
   onEachServer('keep their promises, with faults', (_, make, { lists }) => {
     const possible = kinds.filter((kind) => lists || !listing.has(kind))

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { directoryDriver } from '../../packages/holdfast/src/drivers/directory.ts'
 import { memcachedClient, memcachedDriver } from '../../packages/holdfast/src/drivers/memcached.ts'
-import { Memory, memoryDriver } from '../../packages/holdfast/src/drivers/memory.ts'
+import { Memory, memoryDriver, memoryStore } from '../../packages/holdfast/src/drivers/memory.ts'
 import { mongodbDriver } from '../../packages/holdfast/src/drivers/mongodb.ts'
 import { mysqlDriver } from '../../packages/holdfast/src/drivers/mysql.ts'
 import { postgresDriver } from '../../packages/holdfast/src/drivers/postgres.ts'
@@ -15,6 +15,8 @@ import { redisDriver } from '../../packages/holdfast/src/drivers/redis.ts'
 import { sqliteDriver } from '../../packages/holdfast/src/drivers/sqlite.ts'
 import type { Driver } from '../../packages/holdfast/src/store/contract.ts'
 import { type Key, keyText, type StoredRecord } from '../../packages/holdfast/src/store/record.ts'
+import type { Store } from '../../packages/holdfast/src/store/store.ts'
+import { processMemory, tiered } from '../../packages/holdfast/src/store/tiers/tiered.ts'
 import * as memcached from '../drivers/memcached/targets.ts'
 import * as mongodb from '../drivers/mongodb/targets.ts'
 import * as mysql from '../drivers/mysql/targets.ts'
@@ -29,6 +31,16 @@ export type Place = readonly [driver: Driver, options: WorldOptions]
 
 export function inMemory(): Place {
   return [memoryDriver({ memory: new Memory() }), {}]
+}
+
+/** Each process with a memory of its own, over a cache that all of them share. */
+export function inTiers(): Place {
+  const memory = new Memory({ cache: true })
+  const tiers = (store: Store): Store => {
+    const cache = memoryStore({ memory, clock: store.clock })
+    return tiered(processMemory(), tiered(cache, store))
+  }
+  return [memoryDriver({ memory: new Memory() }), { declare: { shared: true }, tiers }]
 }
 
 export function onSqlite(): Place {

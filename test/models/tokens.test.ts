@@ -2,7 +2,7 @@
 
 import { describe, it } from 'node:test'
 import { calm, play, stormy } from './play.ts'
-import { inMemory, onEachServer, onSqlite } from './stores.ts'
+import { inMemory, inTiers, onEachServer, onSqlite } from './stores.ts'
 import { kinds, type Step, TokenModel } from './token-model.ts'
 
 const first: Step = { kind: 'issue', which: 1, how: 1 }
@@ -26,6 +26,9 @@ describe('tokens, whatever is done to them', () => {
 
   it('keep their promises on SQLite, with faults', () =>
     play(() => new TokenModel(...onSqlite()), first, stormy(kinds), 20))
+
+  it('keep their promises over two caches, with faults [D41 D44 K11]', () =>
+    play(() => new TokenModel(...inTiers()), first, stormy(kinds), 200))
 
   onEachServer('keep their promises, with faults', (_, make, { lists }) => {
     const possible = kinds.filter((kind) => lists || !listing.has(kind))

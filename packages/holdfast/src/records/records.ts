@@ -16,7 +16,7 @@ import {
   type StoredRecord,
 } from '../store/record.ts'
 import { versionNumber } from '../store/stamp.ts'
-import type { ListOptions, Rewrite, Store } from '../store/store.ts'
+import type { ListOptions, Rewrite, Store, View } from '../store/store.ts'
 import { jittered } from './backoff.ts'
 import { type Envelope, type Living, packed, type Tombstone, unpacked } from './envelope.ts'
 import { Marks } from './marks.ts'
@@ -75,6 +75,9 @@ export interface RecordsOptions {
   readonly onBurial?: (id: string, was: Living) => Promise<void>
 }
 
+const noValue = new Uint8Array(0)
+const absent: Found = { state: 'absent' }
+
 /** What became of a burial: whether the record was alive and this burial ended it. */
 export type Burial = 'buried' | 'absent'
 
@@ -106,13 +109,17 @@ export class Records {
 
   /** What there is under an id. At hand without a promise where the store's answer is. */
   find(id: string, options: { readonly strict?: boolean } = {}): Found | Promise<Found> {
-    const record = this.store.read(this.key(id), options)
-    return record instanceof Promise ? record.then((read) => this.opened(read)) : this.opened(record)
+    const found = this.store.view(this.key(id), this.#decoded, options)
+    return found instanceof Promise ? found.then((seen) => this.#inTime(seen)) : this.#inTime(found)
   }
 
   /** What a stored record is. @throws {KeyUnknown} when it is sealed under a key that we don't have. */
   opened(record: StoredRecord | undefined): Found {
-    if (!record) return { state: 'absent' }
+    return this.#inTime(record && this.#decoded(record))
+  }
+
+  /** What a record is by itself, whatever the time. A cache may keep it, so nobody changes it. */
+  readonly #decoded: View<Found> = (record) => {
     let envelope: Envelope
     try {
       envelope = unpacked(record, this.store.codec.decode(record.key, record.value))
@@ -120,10 +127,25 @@ export class Records {
       if (cause instanceof RecordCorrupt) return { state: 'corrupt', record, cause }
       throw cause
     }
-    if (envelope.state === 'dead') return { state: 'dead', record, tombstone: envelope }
-    // The absolute deadline holds even where someone moved the expiry beside it.
-    if (!isLive({ expiresAt: envelope.absolute }, this.now)) return { state: 'absent' }
-    return { state: envelope.state, entry: { record, envelope } }
+    // The bytes are not needed any more.
+    const rest = { ...record, value: noValue }
+    if (envelope.state === 'dead') return { state: 'dead', record: rest, tombstone: envelope }
+    return { state: envelope.state, entry: { record: rest, envelope } }
+  }
+
+  /** The absolute deadline holds even where someone moved the expiry beside it. */
+  #inTime(found: Found | undefined): Found {
+    if (!found) return absent
+    if (found.state !== 'live' && found.state !== 'closed') return found
+    return isLive({ expiresAt: found.entry.envelope.absolute }, this.now) ? found : absent
+  }
+
+  /**
+   * Resolves when no cache, in whatever process, can answer with what these records were: whoever ends them waits for
+   * this before he says so.
+   */
+  async acknowledge(ids: readonly string[]): Promise<void> {
+    await this.store.invalidate(ids.map((id) => this.key(id)))
   }
 
   /**

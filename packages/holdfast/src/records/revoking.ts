@@ -35,6 +35,7 @@ export async function revokeByLabels(
   while ((await buryAll(records, mark, end, revoked)) > 0) {
     // Another pass: what was written while this one listed must not escape.
   }
+  await records.acknowledge([...revoked])
   return [...revoked]
 }
 

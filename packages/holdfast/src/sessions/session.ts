@@ -216,7 +216,12 @@ export class Session<Data extends object = JsonObject> {
   /** Destroys it: no request, however late, brings it back. The object is an empty new session afterwards. */
   async destroy(): Promise<void> {
     await this.#inTurn(async () => {
-      if (this.#held) await this.#home.storing.records.bury(this.#held.entry.record.key.id, 'destroyed')
+      const { records } = this.#home.storing
+      const id = this.#held?.entry.record.key.id
+      if (id !== undefined) {
+        await records.bury(id, 'destroyed')
+        await records.acknowledge([id])
+      }
       this.#forget()
     })
   }

@@ -159,8 +159,7 @@ export class Sessions<Data extends object = JsonObject> {
 
   /** Destroys a session by its public id. Answers whether it was alive. */
   async destroy(id: string): Promise<boolean> {
-    if (!isId(id)) return false
-    return (await this.#records.bury(id, 'destroyed')) === 'buried'
+    return isId(id) && (await this.#end(id, 'destroyed'))
   }
 
   /**
@@ -170,8 +169,7 @@ export class Sessions<Data extends object = JsonObject> {
   async logout(credential: string): Promise<boolean> {
     const parts = parse(this.#settings.prefix, credential)
     if (!parts) return false
-    if (!(await mayEnd(this.#records, parts))) return false
-    return (await this.#records.bury(parts.id, 'logged out')) === 'buried'
+    return (await mayEnd(this.#records, parts)) && (await this.#end(parts.id, 'logged out'))
   }
 
   /**
@@ -190,6 +188,13 @@ export class Sessions<Data extends object = JsonObject> {
       ...(filter.except === undefined ? {} : { except: [filter.except] }),
     })
     return revoked.length
+  }
+
+  async #end(id: string, why: string): Promise<boolean> {
+    const burial = await this.#records.bury(id, why)
+    // Also where there was nothing left to do: whoever buried it may not have come so far.
+    await this.#records.acknowledge([id])
+    return burial === 'buried'
   }
 
   #held(parts: CredentialParts): Awaitable<Held | undefined> {
@@ -293,7 +298,7 @@ function infoOf<Data extends object>({ record, envelope }: Entry): SessionInfo<D
     authenticatedAt: envelope.authenticatedAt,
     touchedAt: record.touchedAt,
     expiresAt: Math.min(record.expiresAt, envelope.absolute),
-    data: envelope.data as Partial<Data>,
+    data: structuredClone(envelope.data) as Partial<Data>,
     ...(envelope.user === undefined ? {} : { user: envelope.user }),
   }
 }

@@ -116,7 +116,7 @@ export class Storing {
       absolute: absoluteEnd(this.settings, now),
       epochs: epochsAfter(login, envelope.epochs),
     })
-    return await this.#changeSecret(held, changes, logIn, { login })
+    return await this.#ended(await this.#changeSecret(held, changes, logIn, { login }))
   }
 
   /** A login that was stored takes itself back where a revocation overlapped it. @throws {RevokedMeanwhile} */
@@ -136,7 +136,13 @@ export class Storing {
   /** A new secret, and no window for the old one. */
   async cycleKey(held: Held, changes: Changes): Promise<Held> {
     const cycle: SecretChange = (envelope, _id, _current, next) => cycled(envelope, next, this.records.now)
-    return await this.#changeSecret(held, changes, cycle)
+    return await this.#ended(await this.#changeSecret(held, changes, cycle))
+  }
+
+  /** The old secrets have ended: it is said when no cache takes them any more. */
+  async #ended(held: Held): Promise<Held> {
+    await this.records.acknowledge([held.entry.record.key.id])
+    return held
   }
 
   // ── deciding on the newest copy ───────────────────────────────────────────────────────────────────────────

@@ -202,7 +202,9 @@ export class Tokens {
   /** Revokes a token by its public id, with everything derived from it. Answers whether it was alive. */
   async revoke(id: string): Promise<boolean> {
     if (!isId(id)) return false
-    return (await finishTree(this.#records, id, 'revoked')).includes(id)
+    const ended = await finishTree(this.#records, id, 'revoked')
+    await this.#records.acknowledge([id, ...ended])
+    return ended.includes(id)
   }
 
   /** Revokes the token of a credential (RFC 7009). Answers whether it was alive. */
