@@ -13,8 +13,8 @@ const root = fileURLToPath(new URL('../../', import.meta.url))
 const readme = await readFile(join(root, 'README.md'), 'utf8')
 
 /** The fenced blocks of a language, in order. */
-function blocks(language: string): string[] {
-  return [...readme.matchAll(/```(\w+)\n([\s\S]*?)```/g)].flatMap(([, kind, text]) =>
+function blocks(language: string, page = readme): string[] {
+  return [...page.matchAll(/```(\w+)\n([\s\S]*?)```/g)].flatMap(([, kind, text]) =>
     kind === language ? [text!] : [],
   )
 }
@@ -64,6 +64,20 @@ async function shell(script: string, folder: string): Promise<string> {
   return stdout
 }
 
+/** Runs the lines of a page, and compares what they print with what the page says that they print. */
+async function runs(t: TestContext, page: string): Promise<void> {
+  const folder = await folderFor(t)
+  const [block, ...more] = blocks('js', page)
+  assert.ok(block && more.length === 0)
+  await writeFile(join(folder, 'app.mjs'), block)
+  await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
+  const line = ['--conditions=holdfast-source', '--no-warnings', 'app.mjs']
+  const { stdout } = await promisify(execFile)(process.execPath, line, { cwd: folder })
+  const promised = [...block.matchAll(/console\.log\(.*\) \/\/ (.*)/g)].map(([, said]) => said)
+  assert.deepEqual(stdout.trim().split('\n'), promised)
+  assert.ok(promised.length > 0)
+}
+
 describe('the README', () => {
   it('has shell lines that work as printed, over a kill -9 and a restart', async (t) => {
     const folder = await folderFor(t)
@@ -85,17 +99,9 @@ describe('the README', () => {
     assert.equal(await shell(`${variables!}\nTOKEN=${token!}\n${second}`, folder), '{"active":false}')
   })
 
-  it('has library lines that work as printed', async (t) => {
-    const folder = await folderFor(t)
-    const [block, ...more] = blocks('js')
-    assert.ok(block && more.length === 0)
-    await writeFile(join(folder, 'app.mjs'), block)
-    await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
-    const line = ['--conditions=holdfast-source', '--no-warnings', 'app.mjs']
-    const { stdout } = await promisify(execFile)(process.execPath, line, { cwd: folder })
-    const promised = [...block.matchAll(/console\.log\(.*\) \/\/ (.*)/g)].map(([, said]) => said)
-    assert.deepEqual(stdout.trim().split('\n'), promised)
-    assert.ok(promised.length > 0)
+  it('has library lines that work as printed, as the page about tiers has', async (t) => {
+    await runs(t, readme)
+    await runs(t, await readFile(join(root, 'docs/scaling.md'), 'utf8'))
   })
 
   it('names the two commands that package.json has', async () => {
