@@ -102,6 +102,18 @@ describe('a store is opened by its URL', () => {
     })
   }
 
+  it('tiers, of which only the truth has to be there [D42 D43]', async (t) => {
+    const folder = await folderFor(t)
+    const store = await openStore(`tiered: memory: redis://127.0.0.1:1 memory: sqlite:${folder}/a.db`)
+    await assertWorks(store)
+    const { description } = await store.open()
+    assert.match(
+      description,
+      /^this process’s memory over a cache that can’t be reached over this .* over SQLite/,
+    )
+    await store.close()
+  })
+
   it('or refused, naming the schemes that there are [T22 K52]', async () => {
     for (const url of ['foo://somewhere', 'mongo://somewhere', 'Redis://somewhere', 'just-a-word', '']) {
       const error = await refusal(url)
@@ -138,6 +150,12 @@ describe('a store is opened by its URL', () => {
       const error = await refusal(url)
       assert.ok(error instanceof StoreMisconfigured, `${url}: ${error.name} ${error.message}`)
     }
+  })
+
+  it('or refused where the tiers can’t be told apart', async () => {
+    for (const url of ['tiered:', 'tiered: memory:', 'tiered: memory: tiered: memory: memory:'])
+      assert.ok((await refusal(url)) instanceof StoreMisconfigured, url)
+    assert.ok((await refusal('tiered: gopher: memory:')) instanceof UnknownScheme)
   })
 
   it('and a password is never shown [T17 T18]', async () => {

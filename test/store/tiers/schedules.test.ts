@@ -106,7 +106,7 @@ for (const [shape, make] of Object.entries(shapes)) {
             first: () => isAlive(make(tiers)),
             second: () => isAlive(make(tiers)),
             ender: () => ends(make(tiers)),
-            eviction: () => tiers.cache().remove([key]),
+            eviction: () => tiers.cache().remove([{ collection: 'cached-sessions', id: key.id }]),
           },
           async check() {
             assert.equal(await isAlive(make(tiers)), false)

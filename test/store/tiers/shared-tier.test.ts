@@ -19,6 +19,8 @@ import {
 const bound = 1_000
 const patience = 100
 const key: Key = { collection: 'sessions', id: 'x' }
+/** Where the cache keeps it. */
+const place: Key = { collection: 'cached-sessions', id: 'x' }
 const draft = (value = 'one', expiresAt = never) => ({ key, value: Buffer.from(value), expiresAt })
 
 /** Two processes over one cache and one truth. */
@@ -175,7 +177,7 @@ describe('a shared cache over a store', () => {
     for (const rubbish of ['rubbish', '\n', '[1,2]\n', '{}\nx', '[9e15,"v",1,"t"]\nx']) {
       const stage = new Stage()
       await stage.truth.create(draft())
-      await stage.cache.create({ key, value: Buffer.from(rubbish), expiresAt: never })
+      await stage.cache.create({ key: place, value: Buffer.from(rubbish), expiresAt: never })
       assert.equal(await seen(stage.one), 'one', rubbish)
       const before = stage.reads
       assert.equal(await seen(stage.two), 'one', rubbish)
@@ -191,10 +193,22 @@ describe('a shared cache over a store', () => {
     assert.equal(await seen(stage.one), 'one')
   })
 
+  it('may be the very store that is the truth', async () => {
+    const clock = fakeClock({ sleeps: 'instant' })
+    const memory = new Memory()
+    const truth = memoryStore({ memory, clock })
+    const store = tiered(memoryStore({ memory, clock }), truth)
+    await store.create(draft())
+    assert.equal(await seen(store), 'one')
+    await store.invalidate([key])
+    assert.equal(await seen(store), 'one')
+    assert.ok(await truth.read(key))
+  })
+
   it('keeps no place for what isn’t there, and none for what is too large for it', async () => {
     const stage = new Stage()
     await seen(stage.one)
-    assert.equal(await stage.cache.read(key), undefined)
+    assert.equal(await stage.cache.read(place), undefined)
     const small = tiered(memoryStore({ maxValue: 50 }), stage.truth)
     await stage.truth.create(draft('x'.repeat(50)))
     assert.equal(await seen(small), 'x'.repeat(50))
@@ -209,7 +223,7 @@ describe('a shared cache over a store', () => {
       await settled()
       stage.clock.advance(60_000)
     }
-    const { records } = await stage.cache.list('sessions', { expired: true, limit: 1_000 })
+    const { records } = await stage.cache.list(place.collection, { expired: true, limit: 1_000 })
     assert.ok(records.length < 200, `${records.length} are left`)
   })
 })

@@ -29,7 +29,11 @@ const openers: Readonly<Record<string, Opener>> = {
   memcacheds: openMemcached,
   mongodb: openMongodb,
   'mongodb+srv': openMongodb,
+  tiered: openTiered,
 }
+
+/** What a cache has less than a store: nobody waits for it, and what has expired in it is nothing to anybody. */
+const asCache = { deadline: '500ms', margin: '1m' } as const
 
 /**
  * Opens a store by its URL.
@@ -43,6 +47,8 @@ const openers: Readonly<Record<string, Opener>> = {
  *   `redis://a:1,b:2,c:3`, are the nodes of a cluster; `redis+sentinel://host[:26379],…/master[/db]`; needs `redis`
  * - `memcached://host[:11211],…` keys are spread over several hosts; `memcacheds://` with TLS
  * - `mongodb://`, `mongodb+srv://` as MongoDB has them, with the database in the path; needs `mongodb`
+ * - `tiered: memory: redis://cache postgres://host/database` tiers, from the top, with the truth at the end; `memory:` is
+ *   this process's own. `tls` is for the truth
  *
  * User names and passwords in a URL are percent-encoded. They never appear in an error or a description.
  *
@@ -52,22 +58,26 @@ const openers: Readonly<Record<string, Opener>> = {
  * @throws {StoreUnavailable} when it can't be reached.
  */
 export async function openStore(url: string, options: OpenOptions = {}): Promise<Store> {
-  const scheme = /^([a-z][a-z0-9+.-]*):/.exec(url)?.[1]
-  const opener = scheme === undefined || !Object.hasOwn(openers, scheme) ? undefined : openers[scheme]
-  if (!opener) {
-    const known = Object.keys(openers).map((each) => `${each}:`)
-    throw new UnknownScheme(
-      `${scheme === undefined ? 'a store is named by a URL' : `there is no store for ${scheme}:`}; known are ${known.join(', ')}`,
-    )
-  }
-  const store = await opener(url, options)
+  const store = await openerOf(url)(url, options)
   try {
+    // Of tiers only the truth has to be there.
     await store.open()
   } catch (error) {
     await store.close().catch(() => undefined)
     throw error
   }
   return store
+}
+
+/** @throws {UnknownScheme} */
+function openerOf(url: string): Opener {
+  const scheme = /^([a-z][a-z0-9+.-]*):/.exec(url)?.[1]
+  const opener = scheme === undefined || !Object.hasOwn(openers, scheme) ? undefined : openers[scheme]
+  if (opener) return opener
+  const known = Object.keys(openers).map((each) => `${each}:`)
+  throw new UnknownScheme(
+    `${scheme === undefined ? 'a store is named by a URL' : `there is no store for ${scheme}:`}; known are ${known.join(', ')}`,
+  )
 }
 
 /** An option that can't be honoured is refused, never ignored. */
@@ -120,6 +130,24 @@ async function openMemcached(url: string, options: OpenOptions): Promise<Store> 
 async function openMongodb(url: string, options: OpenOptions): Promise<Store> {
   const { openMongodbStore } = await import('../drivers/mongodb.ts')
   return openMongodbStore(url, () => client('mongodb'), options)
+}
+
+async function openTiered(url: string, { tls, ...options }: OpenOptions): Promise<Store> {
+  const urls = url.slice('tiered:'.length).trim().split(/\s+/)
+  const [truth = '', ...caches] = urls.reverse()
+  if (caches.length === 0 || urls.some((each) => each.startsWith('tiered:'))) {
+    throw new StoreMisconfigured(
+      'tiers are written from the top, with spaces between: tiered: memory: postgres://host/database',
+    )
+  }
+  const { processMemory, tiered } = await import('./tiers/tiered.ts')
+  let store = await openerOf(truth)(truth, tls ? { ...options, tls } : options)
+  for (const cache of caches) {
+    const above =
+      cache === 'memory:' ? processMemory() : await openerOf(cache)(cache, { ...options, ...asCache })
+    store = tiered(above, store)
+  }
+  return store
 }
 
 /** Loads a client library, which is the user's to install. */

@@ -107,6 +107,10 @@ export class ProcessTier extends Tier {
     this.#recent.add(keys)
   }
 
+  protected described(): string {
+    return 'this process’s memory'
+  }
+
   protected tierFigures(): TierFigures {
     const { entries, bytes } = this.#cache
     return {

@@ -92,6 +92,11 @@ export class SharedTier extends Tier {
     await this.#removed(keys)
   }
 
+  protected async described(): Promise<string> {
+    const opened = await this.#tried(() => this.cache.open())
+    return opened ? `${opened.description} as a cache` : 'a cache that can’t be reached'
+  }
+
   protected tierFigures(): TierFigures {
     const { operations, circuit } = this.cache.figures()
     return {
@@ -129,7 +134,7 @@ export class SharedTier extends Tier {
   }
 
   async #found(key: Key): Promise<Found> {
-    const read = await this.#tried(async () => ({ record: await this.cache.read(key) }))
+    const read = await this.#tried(async () => ({ record: await this.cache.read(placeOf(key)) }))
     if (!read) return undefined
     const entry = read.record
     if (!entry) return 'nothing'
@@ -146,7 +151,7 @@ export class SharedTier extends Tier {
   }
 
   async #askedMany(keys: readonly Key[]): Promise<readonly (StoredRecord | undefined)[]> {
-    const entries = await this.#tried(() => this.cache.readMany(keys))
+    const entries = await this.#tried(() => this.cache.readMany(keys.map(placeOf)))
     return keys.map((key, i) => {
       const entry = entries?.[i]
       return entry && !this.#unforgotten.has(key) ? this.#usable(key, entry) : undefined
@@ -162,7 +167,7 @@ export class SharedTier extends Tier {
   async #placed(key: Key): Promise<string | undefined> {
     const expiresAt = this.clock.now() + this.truth.deadline
     const written = await this.#tried(() =>
-      this.cache.create({ key, value: placeholder, expiresAt }, { once: true }),
+      this.cache.create({ key: placeOf(key), value: placeholder, expiresAt }, { once: true }),
     )
     return written?.status === 'done' ? written.version : undefined
   }
@@ -173,7 +178,7 @@ export class SharedTier extends Tier {
     const fits = value !== undefined && value.byteLength <= this.cache.maxValue
     const written = await this.#tried(() =>
       this.cache.replace({
-        key,
+        key: placeOf(key),
         expected: token,
         value: fits ? value : placeholder,
         // What isn't there, or is too large, takes its placeholder away.
@@ -196,7 +201,7 @@ export class SharedTier extends Tier {
 
   async #removed(keys: readonly Key[]): Promise<boolean> {
     const removed = await this.#tried(async () => {
-      await this.cache.remove(keys)
+      await this.cache.remove(keys.map(placeOf))
       return true
     })
     if (!removed) this.#unforgotten.add(keys)
@@ -238,3 +243,11 @@ export class SharedTier extends Tier {
 }
 
 const placeholder = new Uint8Array(0)
+
+/**
+ * Collections of the cache's own, so that it can't meet the truth even where both are one server and one namespace. For
+ * a name that is too long then the cache refuses, and the truth answers.
+ */
+function placeOf({ collection, id }: Key): Key {
+  return { collection: `cached-${collection}`, id }
+}

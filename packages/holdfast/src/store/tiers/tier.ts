@@ -50,6 +50,8 @@ export abstract class Tier implements Store {
   /** Forgets the keys, because they were written, or may have been. Never rejects. */
   protected abstract forget(keys: readonly Key[]): Awaitable<void>
   protected abstract tierFigures(): TierFigures
+  /** What this tier is, for people. */
+  protected abstract described(): Awaitable<string>
   /** What there is to close here. */
   protected abstract ended(): Promise<void>
 
@@ -83,7 +85,8 @@ export abstract class Tier implements Store {
 
   async open(): Promise<Opened> {
     const opened = await this.truth.open()
-    return { ...opened, capabilities: { ...opened.capabilities, cached: true } }
+    const description = `${await this.described()} over ${opened.description}`
+    return { ...opened, description, capabilities: { ...opened.capabilities, cached: true } }
   }
 
   async create(draft: Draft, options?: CallOptions): Promise<Written> {
