@@ -13,8 +13,15 @@ import { inScratch } from './scratch.ts'
 import { planned } from './sizes.ts'
 import { storeList, storeRead, storeSave } from './stores.ts'
 import { sweep } from './sweep.ts'
+import { tierHit, verify } from './tiers.ts'
 
-const benchmarks: Readonly<Record<string, Benchmark>> = { read, commit, introspect }
+const benchmarks: Readonly<Record<string, Benchmark>> = {
+  read,
+  commit,
+  introspect,
+  'tier-hit': tierHit,
+  verify,
+}
 const series: Readonly<Record<string, Series>> = {
   'store-read': storeRead,
   'store-save': storeSave,

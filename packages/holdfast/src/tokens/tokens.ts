@@ -160,7 +160,8 @@ export class Tokens {
   async verify(credential: string): Promise<Token | undefined> {
     const parts = parse(this.#prefix, credential)
     if (!parts) return undefined
-    const answer = await admit(this.#records, parts, this.#onEvent)
+    const admitted = admit(this.#records, parts, this.#onEvent)
+    const answer = admitted instanceof Promise ? await admitted : admitted
     if (isAdmitted(answer)) return tokenOf(answer.entry)
     if (answer.closed) await this.#finish(parts.id)
     return undefined

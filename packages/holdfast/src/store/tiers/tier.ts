@@ -34,6 +34,7 @@ export abstract class Tier implements Store {
   readonly truth: Store
   /** Milliseconds for which a read that isn't strict may be behind the truth. */
   readonly bound: number
+  #capabilities: Capabilities | undefined
 
   constructor(truth: Store, bound: number) {
     this.truth = truth
@@ -80,7 +81,9 @@ export abstract class Tier implements Store {
   }
 
   get capabilities(): Capabilities {
-    return { ...this.truth.capabilities, cached: true }
+    // Asked for at every request.
+    this.#capabilities ??= { ...this.truth.capabilities, cached: true }
+    return this.#capabilities
   }
 
   async open(): Promise<Opened> {
