@@ -28,26 +28,18 @@ export class Removing {
     const from = after === undefined ? 0 : instantOf(after)
     const { namespaceApart } = this.#statements.dialect
     const range = `${namespaceApart} = :namespace and expires_at >= :from and expires_at <= :before`
-    const values = { namespace: this.#namespace, from, before }
+    // One more than is removed: whether there is more must not cost a statement that looks for it.
     const { rows } = await session.run(
       this.#statements.of(
         `select collection, id, labels, expires_at as expires from holdfast_records where ${range}
          order by expires_at limit :most for update skip locked`,
       ),
-      { ...values, most: limit },
+      { namespace: this.#namespace, from, before, most: limit + 1 },
     )
-    const removed = rows.map(sweptOf)
+    const removed = rows.slice(0, limit).map(sweptOf)
     await this.#take(session, removed)
     const last = removed.at(-1)
-    if (!last || removed.length < limit) return { removed }
-    const left = await session.run(
-      this.#statements.of(`select 1 as one from holdfast_records where ${range} limit 1`),
-      {
-        ...values,
-        from: last.expiresAt,
-      },
-    )
-    return left.rows.length > 0 ? { removed, next: String(last.expiresAt) } : { removed }
+    return last && rows.length > limit ? { removed, next: String(last.expiresAt) } : { removed }
   }
 
   /** Removes whatever the keys hold, and answers with what it was. */
