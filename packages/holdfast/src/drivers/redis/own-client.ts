@@ -4,6 +4,7 @@
  * which nothing comes, not even the answer to a ping, is given up.
  */
 
+import { systemClock } from '../../clock.ts'
 import { ClientMissing, StoreMisconfigured, StoreUnavailable } from '../../errors.ts'
 import type { TlsOptions } from '../../store/store.ts'
 import { type Address, parsed } from './address.ts'
@@ -34,12 +35,15 @@ interface Place extends Address {
 interface Held {
   readonly client: Life
   readonly wire: Wire
+  /** Ends the signs of life. */
+  readonly rest: () => void
 }
 
 const connectTimeout = 2_000
-const pingInterval = 2_000
 /** Milliseconds without a byte from the server after which a connection counts as dead. */
 const socketTimeout = 5_000
+/** Milliseconds between two signs of life, without which a connection that nobody uses would count as dead. */
+const signEvery = 2_000
 /** Milliseconds between two looks of our own at where Sentinel says that the master is. */
 const scanInterval = 1_000
 
@@ -82,7 +86,7 @@ export function ownWire(url: string, load: () => Promise<unknown>, tls?: TlsOpti
       await connecting
     },
     release() {
-      if (held) letGo(held.client)
+      if (held) letGo(held)
       held = undefined
     },
   }
@@ -94,17 +98,17 @@ async function heldFor(place: Place, library: Library): Promise<Held> {
   const server = await connected(library.createClient(serverSettings(place)))
   if (!(await isOfCluster(server))) return server
   // The address of one node is enough to find the others.
-  letGo(server.client)
+  letGo(server)
   if (place.database !== 0) throw new StoreMisconfigured('a cluster has no database but 0')
   return await connected(clusterFor(place, library))
 }
 
 /** Whether one node is part of a cluster. */
-async function isOfCluster({ client, wire }: Held): Promise<boolean> {
+async function isOfCluster(server: Held): Promise<boolean> {
   try {
-    return text(await wire.send('', ['INFO', 'cluster'])).includes('cluster_enabled:1')
+    return text(await server.wire.send('', ['INFO', 'cluster'])).includes('cluster_enabled:1')
   } catch (error) {
-    letGo(client)
+    letGo(server)
     throw asUnavailable(error)
   }
 }
@@ -112,13 +116,13 @@ async function isOfCluster({ client, wire }: Held): Promise<boolean> {
 function serverSettings(place: Place): object {
   const [{ host, port } = { host: '', port: 0 }] = place.hosts
   const { login, database } = place
-  return { ...login, database, pingInterval, socket: { ...place.socket, host, port } }
+  return { ...login, database, socket: { ...place.socket, host, port } }
 }
 
 function clusterFor(place: Place, library: Library): RedisCluster & Life {
   return library.createCluster({
     rootNodes: place.hosts.map(({ host, port }) => ({ socket: { host, port } })),
-    defaults: { ...place.login, pingInterval, socket: place.socket },
+    defaults: { ...place.login, socket: place.socket },
     topologyRefreshOnReconnectionAttemptStrategy: 500,
   })
 }
@@ -128,8 +132,8 @@ function sentinelFor(place: Place, library: Library): RedisSentinel & Life {
   return library.createSentinel({
     name: master,
     sentinelRootNodes: hosts,
-    nodeClientOptions: { ...login, database, pingInterval, socket: place.socket },
-    sentinelClientOptions: { pingInterval, socket: place.socket },
+    nodeClientOptions: { ...login, database, socket: place.socket },
+    sentinelClientOptions: { socket: place.socket },
     scanInterval,
   })
 }
@@ -147,10 +151,37 @@ async function connected(client: (RedisClient | RedisCluster | RedisSentinel) & 
       }, reject)
     })
   } catch (error) {
-    letGo(client)
+    letGo({ client, rest: () => undefined })
     throw asUnavailable(error)
   }
-  return { client, wire: nodeRedisWire(client) }
+  const wire = nodeRedisWire(client)
+  return { client, wire, rest: keptAwake(wire) }
+}
+
+/**
+ * Has every master say something from time to time. The client could do so too, but after connections were cut its own
+ * timers went on when it was destroyed, and kept the process from ending.
+ */
+function keptAwake(wire: Wire): () => void {
+  let isOver = false
+  let cancel = (): void => undefined
+  const sign = async (): Promise<void> => {
+    try {
+      const masters = await wire.masters()
+      await Promise.allSettled(masters.map((master) => master.send(['PING'])))
+    } catch {
+      // Told to whoever sends a command.
+    }
+    if (!isOver) later()
+  }
+  const later = (): void => {
+    cancel = systemClock.timer(signEvery, () => void sign())
+  }
+  later()
+  return () => {
+    isOver = true
+    cancel()
+  }
 }
 
 /** Nothing but the greeting was sent, so nothing can have been changed. */
@@ -164,7 +195,8 @@ function unconnected(): StoreUnavailable {
 }
 
 /** However a client is closed: what it has to say at its end, also that it never was open, helps nobody. */
-function letGo(client: Life): void {
+function letGo({ client, rest }: Pick<Held, 'client' | 'rest'>): void {
+  rest()
   Promise.resolve()
     .then(() => client.destroy())
     .catch(() => undefined)
