@@ -29,7 +29,6 @@ export { label, never } from './store/record.ts'
 export type * from './store/store.ts'
 export type { SweepOptions } from './store/sweep.ts'
 export { sweepAll } from './store/sweep.ts'
-export type { FeedFigures } from './store/tiers/feed.ts'
 export type { TieredOptions } from './store/tiers/tiered.ts'
 export { ProcessMemory, processMemory, tiered } from './store/tiers/tiered.ts'
 export type {

@@ -21,7 +21,6 @@ import type {
   Watch,
 } from './contract.ts'
 import type { Instant, Key, Label, StoredRecord, Version } from './record.ts'
-import type { FeedFigures } from './tiers/feed.ts'
 
 /** Settings that every store takes. */
 export interface StoreOptions {
@@ -160,6 +159,16 @@ export interface OperationFigures {
  * because a cache in the process keeps that and hands it out again. `undefined` is not an answer.
  */
 export type View<T> = (record: StoredRecord) => T
+
+/** How a feed is. */
+export interface FeedFigures {
+  /** `none`: the store has no feed. `starting`: it isn't heard yet. `broken`: it was lost and is not back yet. */
+  readonly state: 'none' | 'starting' | 'live' | 'broken'
+  /** Milliseconds from asking for the last echo to hearing it. */
+  readonly lagMs: number
+  /** How often it was lost, or told that something may have been missed. */
+  readonly resets: number
+}
 
 /** What a tier counts about itself. */
 export type TierFigures =

@@ -7,7 +7,7 @@
 
 import type { Change, Watch } from '../contract.ts'
 import type { Key } from '../record.ts'
-import type { Store } from '../store.ts'
+import type { FeedFigures, Store } from '../store.ts'
 
 /** What stands on a feed. */
 export interface Follower {
@@ -15,16 +15,6 @@ export interface Follower {
   forget(keys: readonly Key[]): void
   /** Anything may have changed. */
   forgetAll(): void
-}
-
-/** How a feed is. */
-export interface FeedFigures {
-  /** `none`: the store has no feed. `starting`: it isn't heard yet. `broken`: it was lost and is not back yet. */
-  readonly state: 'none' | 'starting' | 'live' | 'broken'
-  /** Milliseconds from asking for the last echo to hearing it. */
-  readonly lagMs: number
-  /** How often it was lost, or told that something may have been missed. */
-  readonly resets: number
 }
 
 export class Feed {
