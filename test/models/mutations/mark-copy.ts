@@ -7,7 +7,7 @@ export const markCopy = noticedBy('test/records/mark-copy.test.ts', [
     name: 'the copy of marks counts an echo from its arrival',
     edits: [
       {
-        file: 'records/mark-copy.ts',
+        file: 'store/tiers/feed.ts',
         from: 'this.#freshAt = Math.max(this.#freshAt, asked)',
         to: 'this.#freshAt = this.#store.clock.elapsed()',
       },
@@ -18,7 +18,7 @@ export const markCopy = noticedBy('test/records/mark-copy.test.ts', [
     name: 'the copy of marks is used beyond its bound',
     edits: [
       {
-        file: 'records/mark-copy.ts',
+        file: 'store/tiers/feed.ts',
         from: 'return now - this.#freshAt < this.#bound\n',
         to: 'return this.#bound > 0\n',
       },
@@ -27,7 +27,13 @@ export const markCopy = noticedBy('test/records/mark-copy.test.ts', [
   },
   {
     name: 'the copy of marks is used while the feed is broken',
-    edits: [{ file: 'records/mark-copy.ts', from: 'this.#broken = true\n        this.#dropAll()', to: '' }],
+    edits: [
+      {
+        file: 'store/tiers/feed.ts',
+        from: 'this.#broken = true\n        this.#follower.forgetAll()',
+        to: '',
+      },
+    ],
     titles: ['is not used between `broken` and `restored`'],
   },
   {

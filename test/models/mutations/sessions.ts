@@ -96,8 +96,8 @@ export const sessions = [
       edits: [
         {
           file: 'records/records.ts',
-          from: "if (!isLive({ expiresAt: envelope.absolute }, this.now)) return { state: 'absent' }",
-          to: '',
+          from: 'return isLive({ expiresAt: found.entry.envelope.absolute }, this.now) ? found : absent',
+          to: 'return found',
         },
         {
           file: 'sessions/sessions.ts',
