@@ -159,7 +159,8 @@ function testBatches(stage: Stage): void {
     await scene.createAll(ids, { expiresAt: scene.now + second })
     scene.clock.advance(second + scene.store.margin)
     const sweeps = await Promise.all([scene.sweep(7), scene.sweep(9, other), scene.sweep(7)])
-    const removed = sweeps.flat(2).map(({ key }) => key.id)
+    // A sweeper may pass by what another holds at that instant, and that one let go of: the next one finds it.
+    const removed = [...sweeps, await scene.sweep()].flat(2).map(({ key }) => key.id)
     assert.deepEqual(removed.toSorted(), ids)
   })
 
