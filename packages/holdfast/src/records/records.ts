@@ -5,7 +5,7 @@
  */
 
 import { DeadlineExceeded, NotSupported, OutcomeUnknown, RecordCorrupt } from '../errors.ts'
-import type { Page } from '../store/contract.ts'
+import type { Outcome, Page } from '../store/contract.ts'
 import {
   type Instant,
   isLive,
@@ -267,10 +267,26 @@ export class Records {
   }
 
   /** Prolongs a record at the version that was read. Answers whether it is still there. */
-  async touch({ record }: Entry, expiresAt: Instant): Promise<boolean> {
-    const [outcome] = await this.store.touch([{ key: record.key, version: record.version, expiresAt }])
-    // Another version means that somebody wrote, and a write prolongs as well.
-    return outcome !== 'gone'
+  async touch({ record: { key, version } }: Entry, expiresAt: Instant): Promise<boolean> {
+    const [outcome] = await this.store.touch([{ key, version, expiresAt }])
+    return isThere(outcome)
+  }
+
+  /**
+   * Like `touch`, but where the store gathers touches nobody waits for this one: it is in the store before the record
+   * would expire there.
+   *
+   * @param onFailure Is told when a touch that nobody waited for could not be written.
+   */
+  async touchBehind(
+    { record: { key, version, expiresAt: by } }: Entry,
+    expiresAt: Instant,
+    onFailure: (cause: unknown) => void,
+  ): Promise<boolean> {
+    const deferred = await this.store.touchBehind({ key, version, expiresAt }, by)
+    if (typeof deferred === 'string') return isThere(deferred)
+    deferred.coming.catch(onFailure)
+    return true
   }
 
   /** One page of records with all the labels. */
@@ -368,4 +384,9 @@ export class Records {
 function newer(a: Entry | undefined, b: Entry | undefined): Entry | undefined {
   if (!a || !b) return a ?? b
   return versionNumber(a.record.version) > versionNumber(b.record.version) ? a : b
+}
+
+/** Another version means that somebody wrote, and a write prolongs as well. */
+function isThere(touched: Outcome | undefined): boolean {
+  return touched !== 'gone'
 }

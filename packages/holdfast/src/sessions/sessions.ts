@@ -250,12 +250,15 @@ export class Sessions<Data extends object = JsonObject> {
     const { record, envelope } = held.entry
     const now = this.#records.now
     const expiresAt = Math.max(expiryOf(this.#settings, envelope.absolute, now), record.expiresAt)
-    try {
-      if (!(await this.#records.touch(held.entry, expiresAt))) return undefined
-    } catch (cause) {
-      // It is valid and was read: that it could not be prolonged is no reason to turn its user away.
+    const failed = (cause: unknown): void => {
       const { collection, id } = record.key
       this.#settings.onEvent({ type: 'touch-failed', collection, id, cause: cause as Error })
+    }
+    try {
+      if (!(await this.#records.touchBehind(held.entry, expiresAt, failed))) return undefined
+    } catch (cause) {
+      // It is valid and was read: that it could not be prolonged is no reason to turn its user away.
+      failed(cause)
       return held
     }
     return { ...held, entry: { record: { ...record, expiresAt, touchedAt: now }, envelope } }

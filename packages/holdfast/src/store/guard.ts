@@ -133,6 +133,11 @@ class Guard implements Store {
     )
   }
 
+  async touchBehind(prolongation: Prolongation): Promise<Outcome> {
+    const [outcome] = await this.touch([prolongation])
+    return outcome!
+  }
+
   read(key: Key, options: ReadOptions & CallOptions = {}): Awaitable<StoredRecord | undefined> {
     // The hottest path of all: where the driver has the answer at hand, no promise is made.
     if (!this.#opening.ready) return this.open().then(() => this.read(key, options))

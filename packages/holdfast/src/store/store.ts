@@ -109,6 +109,9 @@ export interface Prolongation {
   readonly touchedAt?: number
 }
 
+/** What became of a touch that may wait: its outcome where it did not have to, else the promise of it. */
+export type Deferred = Outcome | { readonly coming: Promise<Outcome> }
+
 /**
  * What became of a write. `unknown`: its answer was lost, and the record has changed since in a way that hides
  * whether it happened; read again, and repeat only what may happen twice.
@@ -170,8 +173,20 @@ export interface FeedFigures {
   readonly resets: number
 }
 
-/** What a tier counts about itself. */
-export type TierFigures =
+/** How the touches are that are written behind. */
+export interface TouchFigures {
+  /** Records whose touches wait to be written. */
+  readonly waiting: number
+  /** Callers that wait because the queue is full: the store can't keep up. */
+  readonly outside: number
+  readonly written: number
+  readonly failed: number
+  /** How often a caller found the queue full. */
+  readonly stalled: number
+}
+
+/** What a tier counts about itself; `touches` where it writes them behind. */
+export type TierFigures = { readonly touches?: TouchFigures } & (
   | {
       readonly kind: 'process'
       readonly hits: number
@@ -195,6 +210,7 @@ export type TierFigures =
       readonly operations: Readonly<Record<string, OperationFigures>>
       readonly circuit: CircuitFigures
     }
+)
 
 /** What a store counts about itself. */
 export interface StoreFigures {
@@ -226,6 +242,13 @@ export interface Store {
   replace(rewrite: Rewrite, options?: CallOptions): Promise<Written>
   /** After a lost answer a touch is sent again; `conflict` or `gone` may then be told of one that happened at first. */
   touch(prolongations: readonly Prolongation[], options?: CallOptions): Promise<readonly Outcome[]>
+  /**
+   * A touch that may wait for others, to be written with them: a tier that was told to gathers them. Resolves when it
+   * is taken, not when it is written; a store that gathers none writes it at once.
+   *
+   * @param by When the record would expire if it were not touched: it is written before that.
+   */
+  touchBehind(prolongation: Prolongation, by: Instant): Promise<Deferred>
   /** One record; like `readMany` with one key. */
   read(key: Key, options?: ReadOptions & CallOptions): Awaitable<StoredRecord | undefined>
   readMany(

@@ -16,12 +16,11 @@ import { Feed } from './feed.ts'
 import { type Load, Loads } from './loads.ts'
 import { type Cached, ProcessCache } from './process-cache.ts'
 import { Recent } from './recent.ts'
-import { Tier } from './tier.ts'
+import { Tier, type TierSettings } from './tier.ts'
 
 /** Settings of a {@link ProcessTier}, complete. */
-export interface ProcessTierSettings {
+export interface ProcessTierSettings extends TierSettings {
   readonly maxBytes: number
-  readonly bound: number
   /** The bound of the tier below, for as long as which it may be behind; 0 where there is none. */
   readonly boundBelow: number
 }
@@ -37,11 +36,11 @@ export class ProcessTier extends Tier {
   #misses = 0
   #spoiled = 0
 
-  constructor(truth: Store, { maxBytes, bound, boundBelow }: ProcessTierSettings) {
-    super(truth, bound)
-    this.#cache = new ProcessCache(maxBytes)
-    this.#recent = new Recent(truth.clock, boundBelow)
-    this.#feed = new Feed(truth, bound, {
+  constructor(truth: Store, settings: ProcessTierSettings) {
+    super(truth, settings)
+    this.#cache = new ProcessCache(settings.maxBytes)
+    this.#recent = new Recent(truth.clock, settings.boundBelow)
+    this.#feed = new Feed(truth, settings.bound, {
       forget: (keys) => {
         this.forget(keys)
       },

@@ -15,11 +15,10 @@ import { isLive, type Key, type StoredRecord, type Version } from '../record.ts'
 import type { CallOptions, Store, TierFigures, View } from '../store.ts'
 import { entryOf, recordOf } from './entry.ts'
 import { Recent } from './recent.ts'
-import { Tier } from './tier.ts'
+import { Tier, type TierSettings } from './tier.ts'
 
 /** Settings of a {@link SharedTier}, complete. */
-export interface SharedTierSettings {
-  readonly bound: number
+export interface SharedTierSettings extends TierSettings {
   /** Milliseconds that a call to the cache may take. */
   readonly patience: number
 }
@@ -48,11 +47,11 @@ export class SharedTier extends Tier {
   #refused = 0
   #errors = 0
 
-  constructor(cache: Store, truth: Store, { bound, patience }: SharedTierSettings) {
-    super(truth, bound)
+  constructor(cache: Store, truth: Store, settings: SharedTierSettings) {
+    super(truth, settings)
     this.cache = cache
-    this.#patience = patience
-    this.#unforgotten = new Recent(truth.clock, bound)
+    this.#patience = settings.patience
+    this.#unforgotten = new Recent(truth.clock, settings.bound)
   }
 
   read(key: Key, options: ReadOptions & CallOptions = {}): Awaitable<StoredRecord | undefined> {
@@ -243,11 +242,18 @@ export class SharedTier extends Tier {
 }
 
 const placeholder = new Uint8Array(0)
+const prefix = 'cached-'
 
 /**
  * Collections of the cache's own, so that it can't meet the truth even where both are one server and one namespace. For
  * a name that is too long then the cache refuses, and the truth answers.
  */
 function placeOf({ collection, id }: Key): Key {
-  return { collection: `cached-${collection}`, id }
+  return { collection: `${prefix}${collection}`, id }
+}
+
+/** The key whose record is kept at a place in a cache; `undefined` for what isn't such a place. */
+export function keyOfPlace({ collection: place, id }: Key): Key | undefined {
+  const collection = place.startsWith(prefix) ? place.slice(prefix.length) : ''
+  return /^[a-z]/.test(collection) ? { collection, id } : undefined
 }

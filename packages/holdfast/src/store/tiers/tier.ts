@@ -14,11 +14,12 @@ import type {
   SweptBatch,
   Watch,
 } from '../contract.ts'
-import type { Key, StoredRecord } from '../record.ts'
+import type { Instant, Key, StoredRecord } from '../record.ts'
 import type {
   BatchItem,
   BatchWritten,
   CallOptions,
+  Deferred,
   Draft,
   ListOptions,
   Prolongation,
@@ -29,16 +30,27 @@ import type {
   View,
   Written,
 } from '../store.ts'
+import { Touches } from './touches.ts'
+
+/** Settings that all tiers have, complete. */
+export interface TierSettings {
+  /** Milliseconds for which a read that isn't strict may be behind the truth. */
+  readonly bound: number
+  /** Milliseconds that a touch may wait for others. Missing: none waits. */
+  readonly touchDelay?: number
+}
 
 export abstract class Tier implements Store {
   readonly truth: Store
   /** Milliseconds for which a read that isn't strict may be behind the truth. */
   readonly bound: number
+  readonly #touches: Touches | undefined
   #capabilities: Capabilities | undefined
 
-  constructor(truth: Store, bound: number) {
+  constructor(truth: Store, { bound, touchDelay }: TierSettings) {
     this.truth = truth
     this.bound = bound
+    if (touchDelay !== undefined) this.#touches = new Touches(truth, touchDelay, (keys) => this.forget(keys))
   }
 
   abstract read(key: Key, options?: ReadOptions & CallOptions): Awaitable<StoredRecord | undefined>
@@ -105,6 +117,18 @@ export abstract class Tier implements Store {
     return await this.#written(keys, () => this.truth.touch(prolongations, options))
   }
 
+  async touchBehind(prolongation: Prolongation, by: Instant): Promise<Deferred> {
+    if (this.#touches) return await this.#touches.add(prolongation, by)
+    const keys = [prolongation.key]
+    const deferred = await this.truth.touchBehind(prolongation, by).catch(async (error: unknown) => {
+      await this.forget(keys)
+      throw error
+    })
+    if (typeof deferred === 'object') return { coming: this.#written(keys, () => deferred.coming) }
+    await this.forget(keys)
+    return deferred
+  }
+
   async write(items: readonly BatchItem[], options?: CallOptions): Promise<BatchWritten> {
     const keys = items.map(({ key }) => key)
     return await this.#written(keys, () => this.truth.write(items, options))
@@ -136,10 +160,12 @@ export abstract class Tier implements Store {
 
   figures(): StoreFigures {
     const figures = this.truth.figures()
-    return { ...figures, tiers: [this.tierFigures(), ...(figures.tiers ?? [])] }
+    const touches = this.#touches && { touches: this.#touches.figures }
+    return { ...figures, tiers: [{ ...this.tierFigures(), ...touches }, ...(figures.tiers ?? [])] }
   }
 
   async close(): Promise<void> {
+    await this.#touches?.close()
     await this.ended()
     await this.truth.close()
   }

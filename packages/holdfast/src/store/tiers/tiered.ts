@@ -25,6 +25,12 @@ export interface TieredOptions {
   readonly bound?: Duration
   /** How long the cache may take to answer before the truth is asked. Only for a store. @default '100ms' */
   readonly patience?: Duration
+  /**
+   * Gathers the touches of sessions for as long, and writes them together (write-behind): for stores in which each
+   * write costs. A crash loses the touches of so long; each is written before its session would end without it.
+   * Shorter than the margin. @default no touch waits
+   */
+  readonly touchDelay?: Duration
 }
 
 /**
@@ -52,14 +58,24 @@ export function processMemory({
  */
 export function tiered(cache: Store | ProcessMemory, truth: Store, options: TieredOptions = {}): Store {
   const bound = positive(options.bound ?? (cache instanceof ProcessMemory ? '250ms' : '1s'), 'bound')
+  const touchDelay = touchDelayOf(options, truth)
   if (cache instanceof ProcessMemory) {
     if (options.patience !== undefined) throw new InvalidOption('`patience` is for a cache that is a store')
     const boundBelow = truth instanceof Tier ? truth.bound : 0
-    return new ProcessTier(truth, { maxBytes: cache.maxBytes, bound, boundBelow })
+    return new ProcessTier(truth, { maxBytes: cache.maxBytes, bound, boundBelow, ...touchDelay })
   }
   if (cache instanceof Tier) throw new InvalidOption('a cache can’t have tiers of its own: nest them below')
   if (cache === truth) throw new InvalidOption('a store can’t be its own cache')
-  return new SharedTier(cache, truth, { bound, patience: positive(options.patience ?? '100ms', 'patience') })
+  const patience = positive(options.patience ?? '100ms', 'patience')
+  return new SharedTier(cache, truth, { bound, patience, ...touchDelay })
+}
+
+/** A touch that waits longer than the margin could find its record swept by another process. */
+function touchDelayOf({ touchDelay }: TieredOptions, { margin }: Store): { readonly touchDelay?: number } {
+  if (touchDelay === undefined) return {}
+  const ms = positive(touchDelay, 'touchDelay')
+  if (ms < margin) return { touchDelay: ms }
+  throw new InvalidOption(`touchDelay must be shorter than the store’s margin of ${margin} ms, not ${ms} ms`)
 }
 
 function positive(duration: Duration, name: string): number {
