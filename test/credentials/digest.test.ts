@@ -17,6 +17,14 @@ describe('equalInConstantTime', () => {
     fc.assert(fc.property(fc.string(), (a) => equalInConstantTime(a, Buffer.from(a).toString())))
   })
 
+  it('says so of texts as long as a digest, also of characters that look alike in fewer bytes', () => {
+    const unit = fc.constantFrom('a', '\u0061', '\u0161', '\u{1F600}')
+    const text = fc.string({ unit, minLength: 20, maxLength: 43 }).map((each) => each.padEnd(43, 'a'))
+    fc.assert(fc.property(text, text, (a, b) => equalInConstantTime(a, b) === (a === b)))
+    assert.equal(equalInConstantTime('a'.repeat(43), '\u0161'.repeat(43)), false)
+    assert.equal(equalInConstantTime('a'.repeat(43), 'a'.repeat(43)), true)
+  })
+
   it('takes texts of different lengths [G2]', () => {
     assert.equal(equalInConstantTime('a', 'ab'), false)
     assert.equal(equalInConstantTime('', 'a'), false)

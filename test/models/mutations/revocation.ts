@@ -14,10 +14,12 @@ export const revocation = noticedBy('test/records/revocation-schedules.test.ts',
     edits: [
       {
         file: 'records/records.ts',
-        from: 'const [outcome] = await this.store.touch([{ key: record.key, version: record.version, expiresAt }])',
-        to: `const present = await this.store.read(record.key, { strict: true })
-    const { key, value, labels } = record
-    const outcome = present && (await this.store.replace({ key, expected: present.version, value, labels, expiresAt })).status`,
+        from: 'const deferred = await this.store.touchBehind({ key, version, expiresAt }, by)',
+        to: `const present = await this.store.read(key, { strict: true })
+    const value = this.store.codec.encode(key, packed(entry.envelope))
+    const { labels } = entry.record
+    const rewrite = { key, expected: present?.version ?? version, value, labels, expiresAt: Math.max(expiresAt, by) }
+    const deferred = (await this.store.replace(rewrite)).status`,
       },
     ],
     titles: ['destroy | touch in flight'],

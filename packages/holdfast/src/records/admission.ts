@@ -39,8 +39,8 @@ export function admit(
 ): Awaitable<Admitted | Refused> {
   // Every request comes through here: where the store's answer is at hand, no promise is made.
   const found = records.find(parts.id)
-  const judge = (read: Found): Awaitable<Admitted | Refused> => judged(records, parts, onEvent, isOver, read)
-  return found instanceof Promise ? found.then(judge) : judge(found)
+  if (!(found instanceof Promise)) return judged(records, parts, onEvent, isOver, found)
+  return found.then((read) => judged(records, parts, onEvent, isOver, read))
 }
 
 function judged(

@@ -278,11 +278,8 @@ export class Records {
    *
    * @param onFailure Is told when a touch that nobody waited for could not be written.
    */
-  async touchBehind(
-    { record: { key, version, expiresAt: by } }: Entry,
-    expiresAt: Instant,
-    onFailure: (cause: unknown) => void,
-  ): Promise<boolean> {
+  async touchBehind(entry: Entry, expiresAt: Instant, onFailure: (cause: unknown) => void): Promise<boolean> {
+    const { key, version, expiresAt: by } = entry.record
     const deferred = await this.store.touchBehind({ key, version, expiresAt }, by)
     if (typeof deferred === 'string') return isThere(deferred)
     deferred.coming.catch(onFailure)

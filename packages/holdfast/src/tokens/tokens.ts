@@ -282,15 +282,19 @@ export class Tokens {
 
 function tokenOf({ record, envelope }: Entry): Token {
   const { scopes, name } = envelope.data
-  return {
+  const token = {
     id: record.key.id,
     user: envelope.user ?? '',
-    scopes: Array.isArray(scopes) ? scopes.filter((each) => typeof each === 'string') : [],
+    scopes: Array.isArray(scopes) ? scopes.filter(isText) : [],
     labels: record.labels,
     createdAt: envelope.createdAt,
     expiresAt: Math.min(record.expiresAt, envelope.absolute),
-    ...(typeof name === 'string' ? { name } : {}),
   }
+  return typeof name === 'string' ? { ...token, name } : token
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string'
 }
 
 /** A scope is one word of printable ASCII without quotes and backslashes (RFC 6749, 3.3). */
