@@ -7,16 +7,18 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { directoryDriver } from '../../packages/holdfast/src/drivers/directory.ts'
 import { memcachedClient, memcachedDriver } from '../../packages/holdfast/src/drivers/memcached.ts'
-import { Memory, memoryDriver, memoryStore } from '../../packages/holdfast/src/drivers/memory.ts'
+import { Memory, memoryDriver } from '../../packages/holdfast/src/drivers/memory.ts'
 import { mongodbDriver } from '../../packages/holdfast/src/drivers/mongodb.ts'
 import { mysqlDriver } from '../../packages/holdfast/src/drivers/mysql.ts'
 import { postgresDriver } from '../../packages/holdfast/src/drivers/postgres.ts'
 import { redisDriver } from '../../packages/holdfast/src/drivers/redis.ts'
 import { sqliteDriver } from '../../packages/holdfast/src/drivers/sqlite.ts'
 import type { Driver } from '../../packages/holdfast/src/store/contract.ts'
+import { guard } from '../../packages/holdfast/src/store/guard.ts'
 import { type Key, keyText, type StoredRecord } from '../../packages/holdfast/src/store/record.ts'
 import type { Store } from '../../packages/holdfast/src/store/store.ts'
 import { processMemory, tiered } from '../../packages/holdfast/src/store/tiers/tiered.ts'
+import { seededPlan, withFaults } from '../../packages/holdfast/src/testing/faults.ts'
 import * as memcached from '../drivers/memcached/targets.ts'
 import * as mongodb from '../drivers/mongodb/targets.ts'
 import * as mysql from '../drivers/mysql/targets.ts'
@@ -33,11 +35,21 @@ export function inMemory(): Place {
   return [memoryDriver({ memory: new Memory() }), {}]
 }
 
-/** Each process with a memory of its own, over a cache that all of them share. */
+/**
+ * Each process with a memory of its own, over a cache that all of them share. Every third call of the cache fails; what
+ * it is told to forget it forgets, because the models' time stands still where a process waits for the bound.
+ */
 export function inTiers(): Place {
   const memory = new Memory({ cache: true })
+  let seed = 0
   const tiers = (store: Store): Store => {
-    const cache = memoryStore({ memory, clock: store.clock })
+    const plan = seededPlan({
+      seed: seed++,
+      rates: { fail: 0.1, loseAnswer: 0.1, loseRequest: 0.1 },
+      operations: ['read', 'create', 'replace', 'sweep'],
+    })
+    const { clock } = store
+    const cache = guard(withFaults(memoryDriver({ memory }), { plan }), { clock, circuit: false })
     return tiered(processMemory(), tiered(cache, store))
   }
   return [memoryDriver({ memory: new Memory() }), { declare: { shared: true }, tiers }]

@@ -133,7 +133,7 @@ describe('reading and changing', () => {
 })
 
 describe('saving', () => {
-  it('a new session that nobody wrote to is never stored [D9 D30 T12]', async () => {
+  it('a new session that nobody wrote to is never stored [C27 D9 D30 T12]', async () => {
     const stage = new Stage()
     const session = await stage.sessions.load(undefined)
     await session.save()

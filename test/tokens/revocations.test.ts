@@ -2,7 +2,11 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { Memory, memoryStore } from '../../packages/holdfast/src/drivers/memory.ts'
+import { guard } from '../../packages/holdfast/src/store/guard.ts'
+import { processMemory, tiered } from '../../packages/holdfast/src/store/tiers/tiered.ts'
 import type { Revocation } from '../../packages/holdfast/src/tokens/revocations.ts'
+import { Tokens } from '../../packages/holdfast/src/tokens/tokens.ts'
 import { day, hour, Stage } from './stage.ts'
 
 /** All pages. */
@@ -50,6 +54,29 @@ describe('the revocation list', () => {
       'state:revoked',
     ])
     assert.ok(record.value.length < 250)
+  })
+
+  it('is read from the truth each time: no memo of it is ever behind, in no process and under no caches [K18 K19]', async () => {
+    const stage = new Stage()
+    const { clock } = stage
+    const cache = new Memory({ cache: true })
+    const process = (): Tokens => {
+      const truth = guard(stage.driver, { clock })
+      return new Tokens(tiered(processMemory(), tiered(memoryStore({ memory: cache, clock }), truth)))
+    }
+    const [one, two] = [process(), process()]
+    const first = await one.issue({ user: 'ada' })
+    const second = await one.issue({ user: 'ada' })
+    const idsIn = async (tokens: Tokens): Promise<readonly string[]> =>
+      (await tokens.revocations()).revocations.map(({ id }) => id)
+    await one.revoke(first.token.id)
+    assert.deepEqual([await idsIn(one), await idsIn(two)], [[first.token.id], [first.token.id]])
+    await two.revoke(second.token.id)
+    const both = [first.token.id, second.token.id].toSorted()
+    assert.deepEqual([await idsIn(one), await idsIn(two)], [both, both])
+    // Past the rules, at the driver.
+    await stage.store.remove([{ collection: 'tokens', id: first.token.id }])
+    assert.deepEqual([await idsIn(one), await idsIn(two)], [[second.token.id], [second.token.id]])
   })
 
   it('leaves out what would have expired by now, without waiting for a write [K41 K44]', async () => {

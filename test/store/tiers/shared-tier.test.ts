@@ -104,6 +104,29 @@ describe('a shared cache over a store', () => {
     assert.equal(await seen(stage.two), undefined)
   })
 
+  it('has no entry without an end, also of a record that never expires [C13]', async () => {
+    const stage = new Stage()
+    await stage.truth.create(draft('one', never))
+    await seen(stage.one)
+    const entry = await stage.cache.read(place)
+    assert.ok(entry && entry.expiresAt <= stage.clock.now() + bound, 'what nobody removes ends by itself')
+  })
+
+  it('is told after the truth has it: a failure between leaves nothing that is not true [C25]', async () => {
+    const stage = new Stage()
+    await stage.truth.create(draft())
+    await seen(stage.one)
+    const { version: expected } = (await stage.one.read(key, { strict: true }))!
+    let written: number | undefined
+    stage.plan = ({ operation }) => {
+      if (operation === 'remove')
+        written = stage.truthDriver.calls.filter((call) => call.operation === 'replace').length
+      return undefined
+    }
+    await stage.one.replace({ ...draft('two'), expected })
+    assert.equal(written, 1, 'the truth was written when the cache was told')
+  })
+
   it('is told of every write, so that the other process sees it at once [K11]', async () => {
     const stage = new Stage()
     await stage.truth.create(draft())
