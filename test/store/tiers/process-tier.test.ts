@@ -160,6 +160,23 @@ describe('the memory of a process over a store', () => {
     assert.equal(stage.feed.reads, before + 1)
   })
 
+  it('does not join a reading that is as old as the bound: what it found may have ended since [C31 D44]', async () => {
+    const stage = new Stage()
+    await stage.writer.create(draft())
+    await stage.reader.read({ ...key, id: 'other' })
+    stage.feed.holdsReads = true
+    const early = stage.seen()
+    await settled()
+    await stage.write('two')
+    // Whoever wrote it has waited for the bound by now, and said that it is done; the feed tells nothing yet.
+    stage.clock.advance(bound)
+    stage.feed.holdsReads = false
+    assert.equal(await stage.seen(), 'two')
+    stage.feed.answerReads()
+    assert.equal(await early, 'one')
+    assert.equal(await stage.seen(), 'two', 'and it is not kept')
+  })
+
   it('does not join a reading that began before its own write [D44]', async () => {
     const stage = new Stage()
     await stage.writer.create(draft())

@@ -90,20 +90,25 @@ function checked(credentials: readonly string[]): Checking {
     isOver: false,
     ended: Promise.resolve(),
   }
-  const check = async (credential: string, i: number): Promise<void> => {
+  const check = async (credential: string, i: number, pause: () => number): Promise<void> => {
     while (!mine.isOver) {
       const began = now()
       mine.calls++
       try {
-        if (await tokens.verify(credential)) mine.accepted[i] = began
+        if (await tokens.verify(credential)) mine.accepted[i] = Math.max(mine.accepted[i]!, began)
       } catch (error) {
         const code = error instanceof HoldfastError ? error.code : String(error)
         mine.errors[code] = (mine.errors[code] ?? 0) + 1
       }
-      await new Promise((resolve) => setTimeout(resolve, 2))
+      await new Promise((resolve) => setTimeout(resolve, pause()))
     }
   }
-  return Object.assign(mine, { ended: Promise.all(credentials.map(check)).then(() => undefined) })
+  // The other one comes when it likes, also in the middle of a reading that the first is waiting for.
+  const checks = credentials.flatMap((credential, i) => [
+    check(credential, i, () => 2),
+    check(credential, i, () => 600 * Math.random()),
+  ])
+  return Object.assign(mine, { ended: Promise.all(checks).then(() => undefined) })
 }
 
 async function reported(): Promise<Report> {

@@ -174,9 +174,13 @@ export class ProcessTier extends Tier {
   #loaded(key: Key, options: CallOptions): Awaitable<StoredRecord | undefined> {
     const begun = this.#begun()
     if (begun) return begun.then(() => this.#loaded(key, options))
+    const now = this.clock.elapsed()
     const underWay = this.#loads.find(key)
-    if (underWay?.answer) return awaited(underWay.answer.then(copyOf), options)
-    const load = this.#loads.begin(key, this.clock.elapsed())
+    // What it found may be as old as itself: who asks later than the bound must not get it.
+    if (underWay?.answer && now - underWay.began < this.bound) {
+      return awaited(underWay.answer.then(copyOf), options)
+    }
+    const load = this.#loads.begin(key, now)
     let answer: Awaitable<StoredRecord | undefined>
     try {
       answer = this.truth.read(key, { strict: this.#recent.has(key) })
