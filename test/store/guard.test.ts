@@ -36,6 +36,20 @@ describe('opening and closing', () => {
     assert.equal(store.capabilities.atomicBatch, true)
   })
 
+  it('tries it again also where the driver throws at once', async () => {
+    let isThere = false
+    const driver = memoryDriver()
+    const open = driver.open.bind(driver)
+    driver.open = (call) => {
+      if (!isThere) throw new StoreUnavailable('nobody is there')
+      return open(call)
+    }
+    const store = guard(driver)
+    await assert.rejects(store.open(), StoreUnavailable)
+    isThere = true
+    assert.equal(await store.read(key), undefined)
+  })
+
   it('takes an error without a name for an unavailable store', async () => {
     const { store } = guarded({ plan: [{ operation: 'open', fault: new Error('ECONNREFUSED') }] })
     await assert.rejects(store.open(), (error: StoreUnavailable) => {

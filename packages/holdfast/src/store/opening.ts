@@ -26,7 +26,11 @@ export class Opening {
   /** Opens at the first call. @throws {StoreClosed} after {@link close}. */
   opened(): Promise<Opened> {
     if (this.#closing) return Promise.reject(closed())
-    this.#pending ??= this.#open()
+    this.#pending ??= this.#open().catch((error: unknown) => {
+      // A failed open is not remembered: the next call tries again.
+      this.#pending = undefined
+      throw error
+    })
     return this.#pending
   }
 
@@ -43,16 +47,10 @@ export class Opening {
   }
 
   async #open(): Promise<Opened> {
-    try {
-      const opened = await this.#calls.ask('open', {}, (call) => this.#driver.open(call))
-      await this.#refuseSkew(opened)
-      this.#opened = opened
-      return opened
-    } catch (error) {
-      // A failed open is not remembered: the next call tries again.
-      this.#pending = undefined
-      throw error
-    }
+    const opened = await this.#calls.ask('open', {}, (call) => this.#driver.open(call))
+    await this.#refuseSkew(opened)
+    this.#opened = opened
+    return opened
   }
 
   async #refuseSkew({ skew = 0, description }: Opened): Promise<void> {
