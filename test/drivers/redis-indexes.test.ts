@@ -6,6 +6,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Layout } from '../../packages/holdfast/src/drivers/redis/layout.ts'
 import { reindexRedis } from '../../packages/holdfast/src/drivers/redis.ts'
 import { HoldfastError, StoreMisconfigured, StoreUnavailable } from '../../packages/holdfast/src/errors.ts'
+import { memoryStore } from '../../packages/holdfast/src/drivers/memory.ts'
+import { tiered } from '../../packages/holdfast/src/store/tiers/tiered.ts'
 import { type Key, never } from '../../packages/holdfast/src/store/record.ts'
 import type { Store } from '../../packages/holdfast/src/store/store.ts'
 import { fakeClock } from '../../packages/holdfast/src/testing/clock.ts'
@@ -45,6 +47,23 @@ function promises({ urls }: Target): void {
     assert.equal(await command(client, ids, 'ZCARD', ids), 0, 'has lapsed and was taken out')
     await store.create({ key: session('a'), value, labels: ['user:ada'], expiresAt: never })
     assert.deepEqual(await idsOf(store, 'user:ada'), ['a'])
+  })
+
+  it('keeps the index of a cache within what the cache holds, though nobody lists a cache', async (t) => {
+    const bench = new Bench(t, urls)
+    const client = await bench.client()
+    const cache = await bench.store({ promise: 100 })
+    const store = tiered(cache, memoryStore(), { patience: '5s' })
+    const { ids } = new Layout(bench.namespace).label('cached-sessions', '*i')
+    for (let i = 0; i < 1_500; i++) {
+      const key = session(`id-${i}`)
+      await store.create({ key, value, expiresAt: never })
+      await store.read(key)
+      await store.remove([key])
+    }
+    const left = Number(await command(client, ids, 'ZCARD', ids))
+    assert.ok(left < 1_000, `${left} of 1,500 entries whose records are gone are left`)
+    await store.close()
   })
 
   it('finds a record all the same after a crash between the record and its answer [races: F1]', async (t) => {

@@ -10,7 +10,7 @@
  * down, slow, full or wrong: reads are answered by the truth then.
  */
 
-import type { Awaitable, ReadOptions } from '../contract.ts'
+import type { Awaitable, Cursor, ReadOptions } from '../contract.ts'
 import { isLive, type Key, type StoredRecord, type Version } from '../record.ts'
 import type { CallOptions, Store, TierFigures, View } from '../store.ts'
 import { entryOf, recordOf } from './entry.ts'
@@ -23,9 +23,9 @@ export interface SharedTierSettings extends TierSettings {
   readonly patience: number
 }
 
-/** After so many fills one batch of what has expired in the cache is swept. */
-const fillsPerSweep = 100
-const sweptAtOnce = 200
+/** After so many fills, also those that found nothing to keep, the cache is tidied: so many entries of it. */
+const fillsPerTidying = 100
+const tidiedAtOnce = 200
 
 /**
  * What the cache has of a key: a record; something that may be replaced, by its version; somebody's placeholder; nothing.
@@ -39,6 +39,8 @@ export class SharedTier extends Tier {
   /** What the cache could not be made to forget: until the bound has passed it isn't asked for these. */
   readonly #unforgotten: Recent
   readonly #underWay = new Set<Promise<void>>()
+  /** By collection of the cache: how often it was filled, and how far its index was listed. */
+  readonly #tidying = new Map<string, { readonly fills: number; readonly after: Cursor | undefined }>()
   #skew = 0
   #opening: Promise<boolean> | undefined
   #hits = 0
@@ -128,7 +130,7 @@ export class SharedTier extends Tier {
       found === 'nothing' ? await this.#placed(key) : typeof found === 'object' ? found.token : undefined
     const began = this.clock.now()
     const record = await this.truth.read(key, { ...options, strict: true })
-    if (token !== undefined) this.#inBackground(this.#filled(key, token, record, began))
+    if (token !== undefined) this.#inBackground(this.#fill(key, token, record, began))
     return record
   }
 
@@ -171,7 +173,7 @@ export class SharedTier extends Tier {
     return written?.status === 'done' ? written.version : undefined
   }
 
-  async #filled(key: Key, token: string, record: StoredRecord | undefined, began: number): Promise<void> {
+  async #fill(key: Key, token: string, record: StoredRecord | undefined, began: number): Promise<void> {
     const until = began + this.bound
     const value = record && entryOf(record, until + this.#skew)
     const fits = value !== undefined && value.byteLength <= this.cache.maxValue
@@ -185,10 +187,28 @@ export class SharedTier extends Tier {
         setsExpiry: true,
       }),
     )
+    await this.#tidied(placeOf(key).collection)
     if (!fits) return
     if (written?.status === 'done') this.#fills++
     else this.#refused++
-    if (this.#fills % fillsPerSweep === 0) await this.#tried(() => this.cache.sweep({ limit: sweptAtOnce }))
+  }
+
+  /**
+   * What nobody else does for a cache: every so often removes a batch of what has expired, and where the index of a
+   * listing only mends itself by being listed, lists a page of it, each time the next one.
+   */
+  async #tidied(collection: string): Promise<void> {
+    const { fills, after } = this.#tidying.get(collection) ?? { fills: 0, after: undefined }
+    this.#tidying.set(collection, { fills: fills + 1, after })
+    if ((fills + 1) % fillsPerTidying !== 0) return
+    await this.#tried(() => this.cache.sweep({ limit: tidiedAtOnce }))
+    const opened = await this.#tried(() => this.cache.open())
+    if (opened?.capabilities.listing !== 'complete' || opened.capabilities.atomicLabels) return
+    const from = after === undefined ? {} : { after }
+    const page = await this.#tried(() =>
+      this.cache.list(collection, { values: false, limit: tidiedAtOnce, ...from }),
+    )
+    this.#tidying.set(collection, { fills: fills + 1, after: page?.next })
   }
 
   #inBackground(work: Promise<void>): void {
