@@ -174,11 +174,8 @@ export class MysqlWrites implements RecordWrites {
         { ...this.#keyed(key), ...named(old) },
       )
     }
-    await this.#list(
-      session,
-      key,
-      has.filter((label) => !had.includes(label)),
-    )
+    // Also those that it keeps, so that an entry that was lost comes back.
+    await this.#list(session, key, has)
   }
 
   async #list(session: Session, key: Key, labels: readonly Label[]): Promise<void> {

@@ -86,7 +86,7 @@ export class Writing {
     this.#remove = prepared(database, `delete from ${records} where record = ?`)
     this.#addLabel = prepared(
       database,
-      'insert into holdfast_labels (namespace, collection, label, id) values (?, ?, ?, ?)',
+      'insert or ignore into holdfast_labels (namespace, collection, label, id) values (?, ?, ?, ?)',
     )
     this.#dropLabel = prepared(
       database,
@@ -207,14 +207,14 @@ export class Writing {
     return this.#head.get(this.#namespace, collection, id) as Head | undefined
   }
 
-  /** Brings the finder from the labels that the record had to those that it has. */
+  /**
+   * Brings the finder from the labels that the record had to those that it has. Those that it keeps are entered too: an
+   * entry that was lost comes back, and one that should not be there is in nobody's way.
+   */
   #list(collection: string, id: string, before: string, after: string): void {
-    if (before === after) return
     const had = labelsOf(before)
     const has = labelsOf(after)
-    for (const label of has) {
-      if (!had.includes(label)) this.#addLabel.run(this.#namespace, collection, label, id)
-    }
+    for (const label of has) this.#addLabel.run(this.#namespace, collection, label, id)
     this.#unlist(
       collection,
       id,
