@@ -18,6 +18,15 @@ export type { Login } from './sessions/storing.ts'
 export { Session } from './sessions/session.ts'
 export type { SessionFilter, SessionInfo, SessionPage } from './sessions/sessions.ts'
 export { Sessions } from './sessions/sessions.ts'
+export type {
+  AuditedCache,
+  AuditOptions,
+  AuditProgress,
+  AuditReport,
+  Finding,
+  FindingKind,
+} from './store/audit.ts'
+export { auditStore } from './store/audit.ts'
 export type { CircuitFigures } from './store/circuit.ts'
 export type { Codec, Json, SealedOptions } from './store/codec.ts'
 export { jsonCodec, sealedCodec } from './store/codec.ts'

@@ -3,11 +3,13 @@
 import cliProgress from 'cli-progress'
 import type { Command } from 'commander'
 import { type Store, sweepAll } from 'holdfast'
+import { addAudit } from './audit.ts'
 import { addCheck } from './check.ts'
 import { addSettings, storeCommandSettings, withStore } from './command.ts'
 import { addCopy } from './copy.ts'
 import { addMigrate } from './migrate.ts'
 import { json, pairs, type Terminal } from './terminal.ts'
+import { type Probed, probed } from './tier-probe.ts'
 import { examples } from './tokens.ts'
 
 /**
@@ -19,10 +21,11 @@ const countAtMost = 100_000
 
 /** Adds the commands. */
 export function addStoreCommands(program: Command, terminal: Terminal): void {
-  const store = program.command('store').description('look at stores, check, copy and sweep them')
+  const store = program.command('store').description('look at stores, check, audit, copy and sweep them')
   addInfo(store, terminal)
   addSweep(store, terminal)
   addCheck(store, terminal)
+  addAudit(store, terminal)
   addCopy(store, terminal)
   addMigrate(store, terminal)
 }
@@ -34,13 +37,14 @@ function addInfo(parent: Command, terminal: Terminal): void {
     .option('--json', 'print JSON')
     .action(async (flags: { readonly json?: boolean }) => {
       const info = await withStore({ ...flags }, terminal, ({ store }) => infoOf(store))
-      const { capabilities, records, ...rest } = info
-      terminal.output.write(
-        flags.json ? json(info) : pairs({ ...rest, ...flat(records, 'records '), ...flat(capabilities) }),
-      )
+      terminal.output.write(flags.json ? json(info) : shownInfo(info))
     })
   examples(addSettings(command, storeCommandSettings), [
     ['holdfast store info --store redis://localhost', 'what a server promises with its present settings'],
+    [
+      'holdfast store info --store "tiered: memory: redis://cache postgres://host/db"',
+      'how its tiers do, too',
+    ],
   ])
 }
 
@@ -71,6 +75,7 @@ function addSweep(parent: Command, terminal: Terminal): void {
 }
 
 async function infoOf(store: Store) {
+  const tiers = await probed(store)
   const { capabilities, description, skew } = await store.open()
   const records: Record<string, number | string> = {}
   if (capabilities.counting) {
@@ -85,7 +90,27 @@ async function infoOf(store: Store) {
     ...(skew === undefined ? {} : { skewMs: skew }),
     records,
     capabilities,
+    ...withTiers(tiers),
   }
+}
+
+function withTiers(tiers: Probed | undefined): { readonly tiers?: Probed } {
+  return tiers ? { tiers } : {}
+}
+
+function shownInfo({ capabilities, records, tiers, ...rest }: Awaited<ReturnType<typeof infoOf>>): string {
+  const lines = { ...rest, ...flat(records, 'records '), ...flat(capabilities) }
+  return pairs(tiers ? { ...lines, ...shownTiers(tiers) } : lines)
+}
+
+/** Figures that are no more than a moment's, and are called so. */
+function shownTiers({ read, reason, tiers }: Probed): Record<string, unknown> {
+  const lines = tiers.map((tier, i) => {
+    const { operations: _, ...figures } = 'operations' in tier ? tier : { ...tier, operations: undefined }
+    return flat(figures, `tier ${i + 1} `)
+  })
+  const how = reason ?? `by reading ${read} ${read === 1 ? 'record' : 'records'} twice just now`
+  return Object.assign({ 'tiers, tried': how }, ...lines) as Record<string, unknown>
 }
 
 /** Capabilities one a line: `durable.process`. */
