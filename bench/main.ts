@@ -3,12 +3,14 @@
 import { parseArgs } from 'node:util'
 import { tidyUp } from '../scripts/tidy.ts'
 import { type Backend, backendNames, backendsOf, sayFailed } from './backends.ts'
+import { bytes } from './bytes.ts'
 import { commit } from './commit.ts'
 import { FilledStores } from './filled.ts'
 import { storeGrowth } from './growth.ts'
 import { introspect } from './introspect.ts'
 import type { Benchmark, FilledSeries, Result, Series, Settings } from './measure.ts'
 import { read } from './read.ts'
+import { revocationLag } from './revocation-lag.ts'
 import { inScratch } from './scratch.ts'
 import { planned } from './sizes.ts'
 import { storeList, storeRead, storeSave } from './stores.ts'
@@ -22,9 +24,12 @@ const benchmarks: Readonly<Record<string, Benchmark>> = {
   'tier-hit': tierHit,
   verify,
 }
+/** With several results, and no server. */
+const alone: Readonly<Record<string, Series>> = { bytes }
 const series: Readonly<Record<string, Series>> = {
   'store-read': storeRead,
   'store-save': storeSave,
+  'revocation-lag': revocationLag,
 }
 /** In this order for each store: what one has filled serves the next. */
 const ofFilled: Readonly<Record<string, FilledSeries>> = {
@@ -32,7 +37,7 @@ const ofFilled: Readonly<Record<string, FilledSeries>> = {
   'store-growth': storeGrowth,
   sweep,
 }
-const all = [...Object.keys(benchmarks), ...Object.keys(series), ...Object.keys(ofFilled)]
+const all = [benchmarks, alone, series, ofFilled].flatMap((each) => Object.keys(each))
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -67,7 +72,7 @@ if (values.help || problems.length > 0) {
 Names:  ${all.join(', ')}
 Stores: ${backendNames.join(', ')}; their servers are found as for the tests
 --scale  a fraction of the records and operations, to try something out
---large  store-growth goes up to 10 million records
+--large  store-growth and bytes go up to 10 million records
 A ratio above 1 means that ours is faster.
 `,
   )
@@ -75,7 +80,7 @@ A ratio above 1 means that ours is faster.
 }
 
 await inScratch(async (folder) => {
-  const needed = names.some((name) => !Object.hasOwn(benchmarks, name))
+  const needed = names.some((name) => !Object.hasOwn(benchmarks, name) && !Object.hasOwn(alone, name))
   const settings = {
     rounds,
     scale,
@@ -90,7 +95,7 @@ await tidyUp()
 async function measure(name: string, settings: Settings): Promise<void> {
   const one = benchmarks[name]
   if (one) show({ name, ...(await one(settings)) })
-  for await (const { of, ...result } of series[name]?.(settings) ?? [])
+  for await (const { of, ...result } of (alone[name] ?? series[name])?.(settings) ?? [])
     show({ name: `${name} ${of}`, ...result })
 }
 
@@ -123,5 +128,5 @@ function lines({ name, ours, theirs, ratio, unit, note }: { readonly name: strin
 }
 
 function format(figure: number): string {
-  return figure < 100 ? figure.toPrecision(3) : Math.round(figure).toLocaleString('en')
+  return Math.abs(figure) < 100 ? figure.toPrecision(3) : Math.round(figure).toLocaleString('en')
 }

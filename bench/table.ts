@@ -51,6 +51,8 @@ function tablesOf(lines: readonly Line[]): string {
     }),
     growthOf(groupOf(lines, 'store-growth').found),
     sweepOf(groupOf(lines, 'sweep').found),
+    lagOf(groupOf(lines, 'revocation-lag').found),
+    bytesOf(groupOf(lines, 'bytes').found),
   ]
   return parts.filter((each) => each !== '').join('\n')
 }
@@ -124,13 +126,48 @@ function sweepOf(lines: readonly Line[]): string {
   return part('`sweep`', ['what', 'measured', 'beside'], rows, lines)
 }
 
+/** Stores down, figures across: each store's figures are of the same revocations. */
+function lagOf(lines: readonly Line[]): string {
+  const cells = lines.map((line) => {
+    const [store = '', ...figure] = line.name.split(' ')
+    return { line, store, column: figure.join(' ') }
+  })
+  const columns = [...new Set(cells.map(({ column }) => column))]
+  const stores = [...new Set(cells.map(({ store }) => store))]
+  const rows = stores.map((store) => [
+    store,
+    ...columns.map((column) => {
+      const found = cells.find((cell) => cell.store === store && cell.column === column)
+      return found ? `${figure(found.line.ours)} ${found.line.unit}` : ''
+    }),
+  ])
+  const notes = stores.flatMap((store) => {
+    const found = cells.find((cell) => cell.store === store)
+    return found ? [{ ...found.line, name: store }] : []
+  })
+  return part('`revocation-lag`', ['store', ...columns], rows, notes)
+}
+
+/** What was measured beside what the memory itself counts. */
+function bytesOf(lines: readonly Line[]): string {
+  const rows = lines.map(({ name, ours, theirs, unit, ratio }) => [
+    columnTitle(name),
+    `${figure(ours)} ${unit}`,
+    theirs === null ? '' : figure(theirs),
+    shownRatio(ratio),
+  ])
+  const notes = [...new Set(lines.map(({ note }) => note))].map((note) => `- ${note}.\n`).join('')
+  const heading = ['what', 'measured', 'estimated', 'estimate : measured']
+  return rows.length === 0 ? '' : `### \`bytes\`\n\n${tableOf(heading, rows)}\n${notes}`
+}
+
 function tableOf(heading: readonly string[], rows: readonly (readonly string[])[]): string {
   const lines = [heading, heading.map(() => '---'), ...rows]
   return lines.map((cells) => `| ${cells.join(' | ')} |\n`).join('')
 }
 
 function figure(value: number): string {
-  return value < 100 ? value.toPrecision(2) : Math.round(value).toLocaleString('en')
+  return Math.abs(value) < 100 ? value.toPrecision(2) : Math.round(value).toLocaleString('en')
 }
 
 function shownRatio(ratio: number | null): string {
