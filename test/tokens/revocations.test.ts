@@ -141,3 +141,52 @@ describe('the revocation list', () => {
     })
   })
 })
+
+describe('tokens behind caches without a feed', () => {
+  /** Processes with a memory of their own over a store that tells of no changes. */
+  class Processes {
+    readonly stage = new Stage({}, { watch: false, shared: true })
+
+    one(): Tokens {
+      return new Tokens(tiered(processMemory(), guard(this.stage.driver, { clock: this.stage.clock })))
+    }
+
+    /** How often the store was read. */
+    get reads(): number {
+      return this.stage.driver.calls.filter(({ operation }) => operation === 'read').length
+    }
+  }
+
+  it('are verified without asking the store each time, marks included', async () => {
+    const processes = new Processes()
+    const tokens = processes.one()
+    const { credential } = await tokens.issue({ user: 'ada' })
+    // At first it isn't known whether the store has a feed.
+    for (let i = 0; i < 2; i++) assert.ok(await tokens.verify(credential))
+    const before = processes.reads
+    for (let i = 0; i < 100; i++) assert.ok(await tokens.verify(credential))
+    assert.equal(processes.reads, before)
+  })
+
+  it('are refused everywhere once everything of their user was said to be revoked [C31]', async () => {
+    const processes = new Processes()
+    const [one, two] = [processes.one(), processes.one()]
+    const { credential } = await one.issue({ user: 'ada' })
+    assert.ok(await two.verify(credential))
+    const began = processes.stage.clock.elapsed()
+    assert.equal((await one.revokeAll({ user: 'ada' })).length, 1)
+    assert.equal(await two.verify(credential), undefined)
+    assert.ok(processes.stage.clock.elapsed() - began >= 250)
+  })
+
+  it('that somebody revoked without telling the caches are waited for by who finds nothing left [K11]', async () => {
+    const processes = new Processes()
+    const [one, two] = [processes.one(), processes.one()]
+    const { credential, token } = await one.issue({ user: 'ada' })
+    assert.ok(await two.verify(credential))
+    // Without tiers, and so like a process that dies before it tells them.
+    assert.equal(await processes.stage.tokens.revoke(token.id), true)
+    assert.deepEqual(await one.revokeAll({ user: 'ada' }), [])
+    assert.equal(await two.verify(credential), undefined)
+  })
+})

@@ -196,6 +196,13 @@ describe('a shared cache over a store', () => {
     assert.equal(stage.clock.elapsed(), before)
   })
 
+  it('waits for the bound where it can’t be said what has ended', async () => {
+    const stage = new Stage()
+    const before = stage.clock.elapsed()
+    await stage.one.invalidate([])
+    assert.ok(stage.clock.elapsed() - before >= bound)
+  })
+
   it('with rubbish in it, or with what is meant for another form: that is a miss, and is overwritten', async () => {
     for (const rubbish of ['rubbish', '\n', '[1,2]\n', '{}\nx', '[9e15,"v",1,"t"]\nx']) {
       const stage = new Stage()

@@ -12,7 +12,8 @@ type MarksOfLabels = readonly (readonly Mark[])[]
 
 /** How the copy gets at the truth. */
 export interface Truth {
-  read(labels: readonly Label[]): Promise<MarksOfLabels>
+  /** @param strict Whether a cache must not answer. */
+  read(labels: readonly Label[], strict: boolean): Promise<MarksOfLabels>
   idOf(label: Label): string
 }
 
@@ -66,7 +67,9 @@ export class MarkCopy {
 
   async #filled(labels: readonly Label[]): Promise<MarksOfLabels> {
     const before = this.#invalidations
-    const marks = await this.#truth.read(labels)
+    // What is kept here is told of changes by its own feed, so it must not come from a cache that may not know of them
+    // yet. Without a feed nothing is kept, and an answer within the bound will do: who revokes waits for that.
+    const marks = await this.#truth.read(labels, this.#feed.figures.state !== 'none')
     if (before === this.#invalidations && this.#feed.isLive) {
       labels.forEach((each, i) => {
         this.#keep(each, marks[i]!)

@@ -45,7 +45,7 @@ export class Marks {
     this.#store = store
     this.#options = options
     this.#copy = new MarkCopy(store, options.bound, {
-      read: (labels) => this.#read(labels),
+      read: (labels, strict) => this.#read(labels, strict),
       idOf: (each) => this.#key(each).id,
     })
   }
@@ -123,10 +123,10 @@ export class Marks {
     return written.status === 'done'
   }
 
-  async #read(labels: readonly Label[]): Promise<readonly (readonly Mark[])[]> {
+  async #read(labels: readonly Label[], strict = true): Promise<readonly (readonly Mark[])[]> {
     const records = await this.#store.readMany(
       labels.map((each) => this.#key(each)),
-      { strict: true },
+      { strict },
     )
     return records.map((record) => (record ? this.#decoded(record) : []))
   }

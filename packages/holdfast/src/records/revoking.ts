@@ -35,7 +35,8 @@ export async function revokeByLabels(
   while ((await buryAll(records, mark, end, revoked)) > 0) {
     // Another pass: what was written while this one listed must not escape.
   }
-  await records.acknowledge([...revoked])
+  // Also what somebody buried before, who did not come so far as to tell the caches: its labels are gone with it.
+  await Promise.all([records.acknowledge([...revoked]), records.acknowledge([])])
   return [...revoked]
 }
 

@@ -261,6 +261,8 @@ export interface Store {
    * Resolves when no cache, in whatever process, can answer with what was true of these keys before the call. Without
    * it a cache may do so until its bound has passed. Whoever ends something waits for this before he says so. Without
    * caches there is nothing to wait for.
+   *
+   * @param keys None: of any key, where it can't be told which they are.
    */
   invalidate(keys: readonly Key[]): Promise<void>
   write(items: readonly BatchItem[], options?: CallOptions): Promise<BatchWritten>

@@ -83,9 +83,10 @@ export class SharedTier extends Tier {
     return known.map((record) => record ?? read[next++])
   }
 
-  /** Resolves when no process can find in the cache what was true before. */
+  /** Resolves when no process can find in the cache what was true before: it is removed, or its time has passed. */
   async invalidate(keys: readonly Key[]): Promise<void> {
-    if (!(await this.#removed(keys))) await this.clock.sleep(this.bound)
+    const areGone = keys.length > 0 && (await this.#removed(keys))
+    if (!areGone) await this.clock.sleep(this.bound)
     await this.truth.invalidate(keys)
   }
 
