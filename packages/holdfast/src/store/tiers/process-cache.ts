@@ -16,13 +16,14 @@ const decodedFactor = 2
 /** That there is no record counts as known until then. */
 const noExpiry = Number.POSITIVE_INFINITY
 
+const noVersion = ''
+
 /** One key's entry: its record, what was made of that, or that there is none. */
 export class Cached {
   readonly collection: string
   readonly id: string
-  /** When its reading began, on the clock that never goes back. */
+  /** When its reading began, on the clock that never goes back: in whole milliseconds, which take no memory of their own. */
   readonly readAt: number
-  readonly isThere: boolean
   readonly expiresAt: Instant
   readonly version: Version
   bytes: number
@@ -41,15 +42,19 @@ export class Cached {
     // Copies: an id that was cut out of a cookie would keep the whole of it, with its secret, alive.
     this.collection = key.collection
     this.id = Buffer.from(key.id).toString()
-    this.readAt = readAt
-    this.isThere = record !== undefined
+    this.readAt = Math.floor(readAt)
     this.expiresAt = record?.expiresAt ?? noExpiry
-    this.version = record?.version ?? ''
+    this.version = record?.version ?? noVersion
     this.#labels = Object.freeze([...(record?.labels ?? [])])
     this.#touchedAt = record?.touchedAt ?? 0
     this.#value = record && latin1(record.value)
     this.bytes = bytesPerEntry + this.id.length + (this.#value?.length ?? 0)
     for (const each of this.#labels) this.bytes += each.length
+  }
+
+  /** Whether there is a record. */
+  get isThere(): boolean {
+    return this.version !== noVersion
   }
 
   /** A copy of the record; `undefined` where there is none, or where only what was made of it is kept. */
