@@ -16,6 +16,8 @@ import {
   withFaults,
 } from '../../../packages/holdfast/src/testing/faults.ts'
 
+import { SlowFeed } from './slow-feed.ts'
+
 const bound = 1_000
 const patience = 100
 const key: Key = { collection: 'sessions', id: 'x' }
@@ -125,6 +127,50 @@ describe('a shared cache over a store', () => {
     }
     await stage.one.replace({ ...draft('two'), expected })
     assert.equal(written, 1, 'the truth was written when the cache was told')
+  })
+
+  it('reads the truth once for all who ask meanwhile, but never gives an answer that is older than the question', async () => {
+    const memory = new Memory()
+    const slow = new SlowFeed(memory)
+    const clock = fakeClock({ sleeps: 'instant' })
+    const cache = new Memory({ cache: true })
+    const process = (driver = memoryDriver({ memory })): Store =>
+      tiered(memoryStore({ memory: cache, clock }), guard(driver, { clock }), { bound, patience })
+    const [reader, writer] = [process(slow.driver), process()]
+    await writer.create(draft())
+    slow.holdsReads = true
+    const early = seen(reader)
+    await settled()
+    const { version: expected } = (await writer.read(key, { strict: true }))!
+    await writer.replace({ ...draft('two'), expected })
+    await writer.invalidate([key])
+    const late = Array.from({ length: 20 }, () => seen(reader))
+    await settled()
+    assert.equal(slow.reads, 1)
+    slow.holdsReads = false
+    slow.answerReads()
+    assert.equal(await early, 'one')
+    assert.deepEqual(new Set(await Promise.all(late)), new Set(['two']))
+    assert.equal(slow.reads, 2)
+  })
+
+  it('waits for a slow reading before its own no longer than it is patient', async () => {
+    const memory = new Memory()
+    const slow = new SlowFeed(memory)
+    const clock = fakeClock()
+    const reader = tiered(memoryStore({ clock }), guard(slow.driver, { clock }), { bound, patience })
+    await guard(memoryDriver({ memory }), { clock }).create(draft())
+    slow.holdsReads = true
+    const early = seen(reader)
+    await settled()
+    slow.holdsReads = false
+    const late = seen(reader)
+    await settled()
+    assert.equal(slow.reads, 1)
+    clock.advance(patience)
+    assert.equal(await late, 'one')
+    slow.answerReads()
+    assert.equal(await early, 'one')
   })
 
   it('is told of every write, so that the other process sees it at once [K11]', async () => {

@@ -13,7 +13,7 @@ import type { Awaitable, ReadOptions } from '../contract.ts'
 import { isLive, type Key, keyText, type StoredRecord } from '../record.ts'
 import type { CallOptions, Store, TierFigures, View } from '../store.ts'
 import { Feed } from './feed.ts'
-import { type Load, Loads } from './loads.ts'
+import { awaited, copyOf, type Load, Loads } from './loads.ts'
 import { type Cached, ProcessCache } from './process-cache.ts'
 import { Recent } from './recent.ts'
 import { Tier, type TierSettings } from './tier.ts'
@@ -218,25 +218,4 @@ export class ProcessTier extends Tier {
     else if (this.#hasFeed ? this.#feed.isLive : true) this.#cache.set(load.key, record, load.began)
     return record
   }
-}
-
-/** What one of several gets: its own to keep. */
-function copyOf(record: StoredRecord | undefined): StoredRecord | undefined {
-  return record && { ...record, value: Uint8Array.from(record.value) }
-}
-
-/** The answer, or the reason of this caller's abort if that is first. */
-function awaited<T>(answer: Promise<T>, { signal }: CallOptions): Promise<T> {
-  if (!signal) return answer
-  return new Promise((resolve, reject) => {
-    const abort = (): void => {
-      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- the caller chose the reason
-      reject(signal.reason)
-    }
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort, { once: true })
-    answer.then(resolve, reject).finally(() => {
-      signal.removeEventListener('abort', abort)
-    })
-  })
 }

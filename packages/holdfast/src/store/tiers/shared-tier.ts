@@ -14,6 +14,7 @@ import type { Awaitable, Cursor, ReadOptions } from '../contract.ts'
 import { isLive, type Key, type StoredRecord, type Version } from '../record.ts'
 import type { CallOptions, Store, TierFigures, View } from '../store.ts'
 import { entryOf, recordOf } from './entry.ts'
+import { awaited, Rounds } from './loads.ts'
 import { Recent } from './recent.ts'
 import { Tier, type TierSettings } from './tier.ts'
 
@@ -38,6 +39,7 @@ export class SharedTier extends Tier {
   readonly #patience: number
   /** What the cache could not be made to forget: until the bound has passed it isn't asked for these. */
   readonly #unforgotten: Recent
+  readonly #rounds: Rounds
   readonly #underWay = new Set<Promise<void>>()
   /** By collection of the cache: how often it was filled, and how far its index was listed. */
   readonly #tidying = new Map<string, { readonly fills: number; readonly after: Cursor | undefined }>()
@@ -53,6 +55,7 @@ export class SharedTier extends Tier {
     super(truth, settings)
     this.cache = cache
     this.#patience = settings.patience
+    this.#rounds = new Rounds(truth.clock, settings.patience)
     this.#unforgotten = new Recent(truth.clock, settings.bound)
   }
 
@@ -130,7 +133,8 @@ export class SharedTier extends Tier {
     const token =
       found === 'nothing' ? await this.#placed(key) : typeof found === 'object' ? found.token : undefined
     const began = this.clock.now()
-    const record = await this.truth.read(key, { ...options, strict: true })
+    const read = this.#rounds.read(key, async () => await this.truth.read(key, { strict: true }))
+    const record = await awaited(read, options)
     if (token !== undefined) this.#inBackground(this.#fill(key, token, record, began))
     return record
   }
