@@ -86,6 +86,26 @@ describe('trees, in every order', () => {
     })
   })
 
+  it('revoke | verify: who revokes is told that it was alive, also where a reader finished it [K12 K57]', async (t) => {
+    await explore(
+      t,
+      async (world) => {
+        const scene = new Scene(world)
+        const { credential, token } = await scene.tokens().issue({ user: 'ada' })
+        return {
+          tasks: {
+            owner: () => scene.tokens().revoke(token.id),
+            reader: () => scene.tokens().verify(credential),
+          },
+          check(ends) {
+            if (ends['owner']?.status === 'returned') assert.equal(ends['owner'].value, true)
+          },
+        }
+      },
+      [{}, { crashes: 1 }, { faults: { loseAnswer: 1 } }],
+    )
+  })
+
   it('a revocation that stops halfway: refused from its first write on, and finished by whoever meets it', async (t) => {
     await explore(
       t,

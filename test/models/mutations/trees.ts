@@ -8,8 +8,8 @@ export const trees = noticedBy('test/records/trees-schedules.test.ts', [
     edits: [
       {
         file: 'records/trees.ts',
-        from: 'if (!(await close(records, id))) await buryOne(records, id, why, ended)',
-        to: '',
+        from: 'const closing = await close(records, id)',
+        to: `const closing = 'nothing' as Closing`,
       },
     ],
     titles: ['derive | revoke the parent', 'derive | derive from that'],

@@ -25,14 +25,19 @@ export async function finishTree(records: Records, id: string, why: string): Pro
 }
 
 async function finish(records: Records, id: string, why: string, ended: string[]): Promise<void> {
-  if (!(await close(records, id))) await buryOne(records, id, why, ended)
+  const closing = await close(records, id)
+  if (closing === 'unreadable') await buryOne(records, id, why, ended)
   // A store that can't list holds no trees: nothing could be derived there.
   if ((await records.store.open()).capabilities.listing === 'complete') {
     while ((await finishChildren(records, id, why, ended)) > 0) {
       // Another pass: a child that was being made when its parent was closed may have appeared.
     }
   }
-  await buryOne(records, id, why, ended)
+  // A reader who met it closed may have buried it first. It was this call that ended it all the same.
+  if (closing === 'closed') {
+    await records.bury(id, why)
+    ended.push(id)
+  } else await buryOne(records, id, why, ended)
 }
 
 async function buryOne(records: Records, id: string, why: string, ended: string[]): Promise<void> {
@@ -56,29 +61,28 @@ async function finishChildren(records: Records, id: string, why: string, ended: 
   return met
 }
 
-/**
- * From here on the record is refused everywhere, and keeps its labels so that it is found and finished.
- *
- * @returns false for one that is sealed under a key which we don't have: it can be buried, but not closed.
- */
-async function close(records: Records, id: string): Promise<boolean> {
+/** What became of closing a record: it was alive; there was nothing to close; it is sealed under a key we don't have. */
+type Closing = 'closed' | 'nothing' | 'unreadable'
+
+/** From here on the record is refused everywhere, and keeps its labels so that it is found and finished. */
+async function close(records: Records, id: string): Promise<Closing> {
   try {
-    await records.amend(
+    return await records.amend<Closing>(
       id,
       undefined,
-      (found) => {
-        if (found.state !== 'live') return { stop: undefined }
+      (found, uncertain) => {
+        // An answer that was lost may have been that it is closed, and somebody has gone on from there.
+        if (found.state !== 'live') return { stop: uncertain ? 'closed' : 'nothing' }
         const { record, envelope } = found.entry
         return {
           write: { envelope: { ...envelope, state: 'closed' }, expiresAt: record.expiresAt },
-          answer: () => undefined,
+          answer: () => 'closed',
         }
       },
       { repeatable: true },
     )
-    return true
   } catch (error) {
-    if (error instanceof KeyUnknown) return false
+    if (error instanceof KeyUnknown) return 'unreadable'
     throw error
   }
 }
