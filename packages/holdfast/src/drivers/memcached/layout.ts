@@ -30,9 +30,12 @@ export class Layout {
     return `${this.#namespace}:${collection}:${hash('sha256', label, 'base64url')}`
   }
 
-  /** When the server drops what expires at `expiresAt`, in seconds since 1970: twice the margin later; 0 is never. */
+  /**
+   * When the server drops what expires at `expiresAt`, in seconds since 1970: twice the margin later, and one second more,
+   * because it counts whole seconds from an instant of its own; 0 is never.
+   */
   dropsAt(expiresAt: number): number {
-    return expiresAt === never ? 0 : Math.ceil((expiresAt + 2 * this.#margin) / 1_000)
+    return expiresAt === never ? 0 : Math.ceil((expiresAt + 2 * this.#margin) / 1_000) + 1
   }
 }
 
