@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict'
+import { setTimeout as delay } from 'node:timers/promises'
+import { describe, it } from 'node:test'
+import { never } from 'holdfast'
+import { fakeClock } from 'holdfast/testing'
+import { Subject } from '../../packages/server/src/cli/check/subject.ts'
+import { connected, everywhere, freshNamespace } from '../drivers/redis/targets.ts'
+import { inTerminal } from './in-terminal.ts'
+import { folderFor, type Tree } from './running.ts'
+import { scratchRows } from './scratch-rows.ts'
+import { server } from './servers.ts'
+
+const { url: redis, skip: noRedis } = server('Redis', 'HOLDFAST_TEST_REDIS')
+const { url: postgres, skip: noPostgres } = server('PostgreSQL', 'HOLDFAST_TEST_POSTGRES')
+const { url: memcached, skip: noMemcached } = server('Memcached', 'HOLDFAST_TEST_MEMCACHED')
+
+/** From the top; `FILE` stands for a file of the test's. */
+const tiers = [
+  {
+    name: 'memory over Redis over PostgreSQL',
+    of: ['memory:', redis, postgres],
+    skip: noRedis || noPostgres,
+  },
+  { name: 'Memcached over SQLite', of: [memcached, 'FILE'], skip: noMemcached },
+] as const
+
+describe('holdfast store check passes over tiers', { concurrency: 2 }, () => {
+  for (const { name, of, skip } of tiers) {
+    it(`of ${name}`, { skip }, async (t) => {
+      const folder = await folderFor(t)
+      const path = `${folder}/store.db`
+      const url = `tiered: ${of.join(' ').replace('FILE', `sqlite://${path}`)}`
+      const { code, out, err } = await inTerminal(['store', 'check', url, '--json'], { folder })
+      assert.equal(code, 0, `${err}\n${out}`)
+      const { failed, passed, left, store } = JSON.parse(out) as Tree
+      assert.deepEqual([failed, left], [0, []])
+      assert.ok((passed as unknown as number) > 150)
+      assert.equal(String(store).split(' over ').length, of.length)
+      if (of.includes('FILE')) assert.equal(scratchRows(path), 0)
+    })
+  }
+
+  it('and leaves nothing in the cache, not in its indexes either', { skip: noRedis }, async (t) => {
+    const folder = await folderFor(t)
+    const client = await connected([redis])
+    t.after(() => client.destroy())
+    const namespace = freshNamespace()
+    const subject = new Subject(`tiered: ${redis} sqlite://${folder}/store.db`)
+    const store = await subject.make({ namespace, clock: fakeClock({ start: Date.now() }) })
+    // A reading doesn't wait for a cache that is still being connected to.
+    await delay(300)
+    for (const collection of ['things', 'a-name-so-long-that-none-fits-it']) {
+      for (const id of ['a', 'b', 'c']) {
+        const key = { collection, id }
+        await store.create({ key, value: Buffer.from(id), labels: ['user:ada'], expiresAt: never })
+        await store.read(key)
+      }
+    }
+    const keys = async () => (await everywhere(client, 'KEYS', `{${namespace}:*`)).flat()
+    await store.close()
+    assert.ok((await keys()).length > 5)
+    await subject.clear(namespace)
+    assert.deepEqual(await subject.clearAll(), [])
+    assert.deepEqual(await keys(), [])
+  })
+})
