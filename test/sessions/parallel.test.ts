@@ -66,8 +66,14 @@ async function savedByAll(sessions: Sessions, workers: readonly Worker<Order>[])
 async function destroyedUnderFloods(sessions: Sessions, workers: readonly Worker<Order>[]): Promise<void> {
   const { credential = '', id = '' } = await sessions.start({ user: 'ada' })
   const floods = workers.map((worker, i) => worker.obey({ do: 'flood', credential, name: `p${i}` }))
+  let ended: unknown
+  for (const flood of floods)
+    flood.then((how) => (ended ??= how)).catch((error: unknown) => (ended ??= error))
   // Until each of them has saved, so that the destroy falls among saves.
-  while ((await sessions.load(credential)).keys().length < 4) await new Promise(setImmediate)
+  while ((await sessions.load(credential)).keys().length < 4) {
+    assert.equal(ended, undefined, `a flood ended before the destroy: ${JSON.stringify(ended)}`)
+    await new Promise(setImmediate)
+  }
   assert.equal(await sessions.destroy(id), true)
   for (const flood of (await Promise.all(floods)) as { saved: number; code: string }[]) {
     assert.ok(flood.saved > 0)
