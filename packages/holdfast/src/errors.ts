@@ -196,6 +196,38 @@ export class SessionGone extends HoldfastError {
   readonly code = 'HOLDFAST_SESSION_GONE'
 }
 
+/** A session was read before it was loaded: `await session.load()` first. */
+export class SessionNotLoaded extends HoldfastError {
+  readonly code = 'HOLDFAST_SESSION_NOT_LOADED'
+}
+
+/** `pop` was asked for a key that the session does not have, and was given nothing to answer instead. */
+export class MissingKey extends HoldfastError {
+  readonly code = 'HOLDFAST_MISSING_KEY'
+}
+
+/** What was to be stored is not what the schema of the sessions allows. Nothing was stored. */
+export class InvalidData extends HoldfastError {
+  readonly code = 'HOLDFAST_INVALID_DATA'
+  /** What is wrong with it, and where. */
+  readonly issues: readonly { readonly message: string; readonly path: string }[]
+
+  constructor(message: string, issues: readonly { readonly message: string; readonly path: string }[]) {
+    super(message)
+    this.issues = issues
+  }
+}
+
+/** The user has as many sessions as are allowed, and none is ended for a new one. Nothing was left behind. */
+export class TooManySessions extends HoldfastError {
+  readonly code = 'HOLDFAST_TOO_MANY_SESSIONS'
+}
+
+/** Others held a lock for as long as this was prepared to wait. Nothing was done. */
+export class Locked extends HoldfastError {
+  readonly code = 'HOLDFAST_LOCKED'
+}
+
 /** The token was revoked or has expired. Nothing was changed. */
 export class TokenGone extends HoldfastError {
   readonly code = 'HOLDFAST_TOKEN_GONE'
@@ -226,6 +258,13 @@ export class ConflictingChange extends HoldfastError {
 /** The name is in use by another live record of the same owner. */
 export class NameTaken extends HoldfastError {
   readonly code = 'HOLDFAST_NAME_TAKEN'
+}
+
+// ── The request was refused ─────────────────────────────────────────────────────────────────────────────────
+
+/** A request that would change something came with a session cookie from a page of another site. Nothing was done. */
+export class CrossSiteRequest extends HoldfastError {
+  readonly code = 'HOLDFAST_CROSS_SITE_REQUEST'
 }
 
 // ── Moving records from one store to another ────────────────────────────────────────────────────────────────

@@ -77,6 +77,14 @@ async function settled(): Promise<void> {
 }
 
 describe('a shared cache over a store', () => {
+  it('says what the truth can do also to who has only read what was in the cache', async () => {
+    const stage = new Stage()
+    await stage.one.create(draft())
+    await seen(stage.one)
+    assert.equal(await seen(stage.two), 'one')
+    assert.equal(stage.two.capabilities.cached, true)
+  })
+
   it('is filled by a miss, with the whole record, and answers every process [D41]', async () => {
     const { one, two, truth } = new Stage()
     await one.create({ ...draft(), labels: ['user:ada'], expiresAt: 2_000_000_000_000, touchedAt: 5 })

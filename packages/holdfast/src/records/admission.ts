@@ -30,15 +30,17 @@ export interface Refused {
  * an error, and so is a record sealed under an unknown key: neither may look like a logout.
  *
  * @param isOver What the kind itself refuses although it has not expired.
+ * @param options.strict Asks the truth at once. @default false
  */
 export function admit(
   records: Records,
   parts: CredentialParts,
   onEvent: EventListener,
   isOver: (entry: Entry) => boolean = () => false,
+  { strict = false }: { readonly strict?: boolean } = {},
 ): Awaitable<Admitted | Refused> {
   // Every request comes through here: where the store's answer is at hand, no promise is made.
-  const found = records.find(parts.id)
+  const found = records.find(parts.id, { strict })
   if (!(found instanceof Promise)) return judged(records, parts, onEvent, isOver, found)
   return found.then((read) => judged(records, parts, onEvent, isOver, read))
 }

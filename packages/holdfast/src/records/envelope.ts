@@ -47,7 +47,9 @@ export interface Living {
   /** The latest expiry that the record ever had, where one was shortened: how long a tombstone must be kept. */
   readonly latest: Instant
   readonly epochs: Epochs
-  /** What the kind itself keeps. */
+  /** What the kind keeps about itself: who wrote them checks them. Missing where there is nothing to say. */
+  readonly facts?: JsonObject
+  /** What the application keeps in it. */
   readonly data: JsonObject
 }
 
@@ -135,7 +137,7 @@ type StoredLiving = Omit<Living, 'past' | 'epochs'> & Partial<Pick<Living, 'past
 
 function isLiving(stored: unknown): stored is StoredLiving {
   if (!isObject(stored)) return false
-  const { state, digest, past, user, parent, epochs } = stored
+  const { state, digest, past, user, parent, epochs, facts } = stored
   return (
     (state === 'live' || state === 'closed') &&
     isText(digest) &&
@@ -143,6 +145,7 @@ function isLiving(stored: unknown): stored is StoredLiving {
     (user === undefined || isText(user)) &&
     (parent === undefined || isText(parent)) &&
     (epochs === undefined || (isObject(epochs) && Object.values(epochs).every(isNumber))) &&
+    (facts === undefined || isObject(facts)) &&
     isNumber(stored['createdAt']) &&
     isNumber(stored['authenticatedAt']) &&
     isNumber(stored['absolute']) &&

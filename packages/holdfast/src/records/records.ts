@@ -19,6 +19,7 @@ import { versionNumber } from '../store/stamp.ts'
 import type { ListOptions, Rewrite, Store, View } from '../store/store.ts'
 import { jittered } from './backoff.ts'
 import { type Envelope, type Living, packed, type Tombstone, unpacked } from './envelope.ts'
+import { Leases } from './leases.ts'
 import { Marks } from './marks.ts'
 import { KeyedQueue } from './queue.ts'
 
@@ -85,6 +86,7 @@ export class Records {
   readonly store: Store
   readonly collection: string
   readonly marks: Marks
+  readonly leases: Leases
   readonly #options: RecordsOptions
   readonly #queue = new KeyedQueue<Entry>()
 
@@ -92,6 +94,7 @@ export class Records {
     this.store = store
     this.collection = options.collection
     this.#options = options
+    this.leases = new Leases(store)
     this.marks = new Marks(store, {
       collection: options.collection,
       longest: options.longest,
@@ -146,6 +149,12 @@ export class Records {
    */
   async acknowledge(ids: readonly string[]): Promise<void> {
     await this.store.invalidate(ids.map((id) => this.key(id)))
+  }
+
+  /** What a record was, also where it has expired; `undefined` for what is dead, corrupt or not there. */
+  past(record: StoredRecord | undefined): Entry | undefined {
+    const found = record && this.#decoded(record)
+    return found && 'entry' in found ? found.entry : undefined
   }
 
   /**

@@ -9,8 +9,8 @@ import { InvalidValue, OutcomeUnknown } from '../errors.ts'
 import type { Json } from '../store/codec.ts'
 import type { JsonObject } from './envelope.ts'
 
-/** What was done to one key. */
-export type KeyChange = { readonly to: Json } | 'deleted'
+/** What was done to one key. `from`: the value that it was made on, where that may be another than the session holds. */
+export type KeyChange = { readonly to: Json; readonly from?: Json } | 'deleted'
 
 /** What a session's user has done since it was loaded. */
 export interface Changes {
@@ -63,7 +63,7 @@ export function reapplied(
   for (const [name, change] of changes.keys) {
     const mine = change === 'deleted' ? undefined : change.to
     const theirs = own(fresh, name)
-    const base = own(before, name)
+    const base = change !== 'deleted' && 'from' in change ? change.from : own(before, name)
     const untouched = isDeepStrictEqual(theirs, base) || isDeepStrictEqual(theirs, mine)
     if (untouched || changes.cleared || policy === 'last') {
       settled.set(name, change)
@@ -79,6 +79,11 @@ export function reapplied(
   }
   if (conflicts.length > 0) return { conflicts }
   return { data: applied(fresh, { cleared: changes.cleared, keys: settled }) }
+}
+
+/** Whether two pieces of data are the same, in whatever order of keys. */
+export function sameData(one: JsonObject, other: JsonObject): boolean {
+  return isDeepStrictEqual(one, other)
 }
 
 /** Merging twice may count twice what was done once, so after a lost answer nothing is merged any more. */

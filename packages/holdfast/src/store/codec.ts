@@ -1,5 +1,5 @@
 /**
- * How values become bytes: JSON, and JSON sealed under a key ring.
+ * How values become bytes: JSON, and JSON sealed under a key ring. `codec/signed.ts` has JSON that is signed.
  *
  * JSON only: a format that can name types of its own lets whoever writes the store run code. What is read is made
  * safe from prototype pollution. What cannot be decoded is `RecordCorrupt`, which the rules treat as absent; a key
@@ -25,6 +25,9 @@ export interface Codec {
 /** The first byte of a sealed value. No JSON text begins with it. */
 const sealedMark = 0x01
 
+/** The first byte of a signed value. */
+export const signedMark = 0x02
+
 /** Texts through which parsed JSON may reach a prototype, plain or written with escapes that our writer never makes. */
 const suspicious = /proto|\\u00[4-7]/
 
@@ -39,6 +42,11 @@ export const jsonCodec: Codec = {
     if (bytes[0] === sealedMark) {
       throw new KeyUnknown(
         `${keyText(key)} is sealed and this store has no key ring: open it with the ring that it was written under`,
+      )
+    }
+    if (bytes[0] === signedMark) {
+      throw new KeyUnknown(
+        `${keyText(key)} is signed and this store has no key ring: open it with the codec that it was written with`,
       )
     }
     return parse(key, bytes)
@@ -73,7 +81,8 @@ export function sealedCodec(ring: KeyRing, { acceptPlain = false }: SealedOption
   }
 }
 
-function stringify(key: Key, value: unknown): string {
+/** A value as JSON. @throws {InvalidValue} @internal */
+export function stringify(key: Key, value: unknown): string {
   let text: string | undefined
   try {
     text = textOf(value)
@@ -99,7 +108,8 @@ function textOf(value: unknown): string | undefined {
   return JSON.stringify(value)
 }
 
-function parse(key: Key, bytes: Uint8Array): unknown {
+/** The value of JSON in UTF-8, without what could reach a prototype. @throws {RecordCorrupt} @internal */
+export function parse(key: Key, bytes: Uint8Array): unknown {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()
   try {
     // What is not UTF-8 became replacement characters: it must not pass for what somebody wrote.

@@ -50,6 +50,7 @@ export class SharedTier extends Tier {
   #fills = 0
   #refused = 0
   #errors = 0
+  #isOpened = false
 
   constructor(cache: Store, truth: Store, settings: SharedTierSettings) {
     super(truth, settings)
@@ -127,6 +128,9 @@ export class SharedTier extends Tier {
     const found = await this.#found(key)
     if (typeof found === 'object' && 'record' in found) {
       this.#hits++
+      // Whoever reads may ask next what the store can do, and only the truth knows.
+      if (!this.#isOpened) await this.truth.open()
+      this.#isOpened = true
       return found.record
     }
     this.#misses++
