@@ -9,6 +9,7 @@ import { revocation } from './mutations/revocation.ts'
 import { rotation } from './mutations/rotation.ts'
 import { saving } from './mutations/saving.ts'
 import { trees } from './mutations/trees.ts'
+import { sessionObject } from './mutations/session-object.ts'
 import { sessions } from './mutations/sessions.ts'
 import { tokens } from './mutations/tokens.ts'
 import type { Mutation } from './mutations/mutation.ts'
@@ -24,5 +25,6 @@ export const mutations: readonly Mutation[] = [
   ...names,
   ...markCopy,
   ...sessions,
+  ...sessionObject,
   ...tokens,
 ]

@@ -7,11 +7,10 @@
 import assert from 'node:assert/strict'
 import { isDeepStrictEqual } from 'node:util'
 import { digestOf } from '../../packages/holdfast/src/credentials/digest.ts'
-import { assemble, mintId, mintSecret, parse } from '../../packages/holdfast/src/credentials/credential.ts'
 import { HoldfastError } from '../../packages/holdfast/src/errors.ts'
 import type { Living } from '../../packages/holdfast/src/records/envelope.ts'
 import type { Session } from '../../packages/holdfast/src/sessions/session.ts'
-import type { Login } from '../../packages/holdfast/src/sessions/storing.ts'
+import type { Login } from '../../packages/holdfast/src/sessions/login.ts'
 import { Sessions } from '../../packages/holdfast/src/sessions/sessions.ts'
 import type { Driver } from '../../packages/holdfast/src/store/contract.ts'
 import { FaultyWorld, type PlannedFault, type WorldOptions } from './faulty-world.ts'
@@ -19,59 +18,34 @@ import {
   applied,
   cycled,
   deleted,
+  endedBy,
   outcomeOf,
-  expiry,
+  expiryOf,
+  garbage,
   type Held,
   isAlive,
+  isClean,
   type Known,
+  loggedIn,
   newSecret,
   open,
   prolonged,
   mayOpen,
   type Outcome,
+  push,
+  refreshed,
   rotated,
   saved,
   type Secret,
+  secretOf,
   settings,
-  touchAfter,
+  touchAfterOf,
   used,
 } from './session-model/known.ts'
+import type { Step } from './session-model/steps.ts'
 
 const users = ['ada', 'bob'] as const
 const keys = ['a', 'b', 'n'] as const
-
-export const kinds = [
-  'start',
-  'load',
-  'set',
-  'delete',
-  'clear',
-  'save',
-  'update',
-  'rotate',
-  'cycle',
-  'begin',
-  'login',
-  'login at once',
-  'destroy',
-  'destroy by id',
-  'log out',
-  'revoke',
-  'revoke others',
-  'list',
-  'wait',
-  'wait until',
-  'sweep',
-  'deliver late',
-] as const
-
-/** One step: what, and which of the things that there are; numbers are taken modulo how many there are. */
-export interface Step {
-  readonly kind: (typeof kinds)[number]
-  readonly which: number
-  readonly how: number
-  readonly fault?: PlannedFault
-}
 
 export class SessionModel {
   readonly world: FaultyWorld
@@ -82,6 +56,12 @@ export class SessionModel {
   readonly #logins: { readonly login: Login; readonly begun: number }[] = []
   readonly #revocations: { readonly user: string; readonly except?: string }[] = []
 
+  /**
+   * An end that is earlier than the usual one. Not where a request may be delivered late: a creation that is delayed
+   * for longer than its session was shortened to finds its key free again.
+   */
+  #shorter = 50_000
+
   constructor(driver: Driver, options: WorldOptions = {}) {
     this.world = new FaultyWorld(driver, options)
     this.#truth = new Sessions(this.world.truth, settings)
@@ -91,6 +71,7 @@ export class SessionModel {
   /** Does a step, and throws where the promise is broken. */
   async take(step: Step): Promise<void> {
     await this.world.open()
+    if (step.fault?.fault === 'late') this.#shorter = 150_000
     await this.#take(step)
     for (const known of this.#known) await this.#compare(known)
     for (const { session, base, changes, cleared } of this.#held) {
@@ -118,12 +99,46 @@ export class SessionModel {
       case 'set':
         held?.session.set(name, how)
         held?.changes.set(name, how)
+        held?.inside.delete(name)
         return
+      case 'push': {
+        if (held) push(held, how)
+        return
+      }
+      case 'set an expiry': {
+        if (!held) return
+        held.expiry = [this.#shorter, 200_000, 0, null][which % 4]!
+        held.session.setExpiry(held.expiry)
+        return
+      }
+      case 'refresh': {
+        if (!held?.known) return
+        const age = [undefined, this.#shorter, 300_000, 0][how % 4]
+        await this.#change(
+          held,
+          fault,
+          (session) => session.refresh(age),
+          (known, h) => refreshed(known, h, age, this.#now),
+          age === 0 ? 'ends' : undefined,
+        )
+        return
+      }
+      case 'step up': {
+        if (!held?.known || held.session.user === undefined) return
+        await this.#change(
+          held,
+          fault,
+          (session) => session.stepUp('otp'),
+          (known, h) => cycled(known, h, this.#now),
+        )
+        return
+      }
       case 'delete': {
         if (!held) return
         const counts = held.session.has(name) || held.changes.has(name)
         held.session.delete(name)
         if (counts) held.changes.set(name, deleted)
+        held.inside.delete(name)
         return
       }
       case 'clear':
@@ -131,6 +146,7 @@ export class SessionModel {
         held.session.clear()
         held.cleared = true
         held.changes.clear()
+        held.inside.clear()
         return
       case 'save': {
         await this.#change(
@@ -138,7 +154,7 @@ export class SessionModel {
           fault,
           (session) => session.save(),
           (known, h) => saved(known, h, this.#now),
-          true,
+          'saves',
         )
         return
       }
@@ -243,8 +259,10 @@ export class SessionModel {
       user,
       data,
       absolute,
+      expiry: undefined,
+      until: 0,
       touchedAt: this.#now,
-      expiresAt: expiry(absolute, this.#now),
+      expiresAt: expiryOf({ expiry: undefined, until: 0, absolute }, this.#now),
       secrets: [{ credential: session.credential, ends: Infinity, opened: true }],
       begun: this.#revocations.length,
     }
@@ -269,15 +287,16 @@ export class SessionModel {
     }
     if (typeof session === 'string') return
     assert.equal(session.isNew, !opens, opens ? 'a live session was lost' : 'it must not open')
+    const presented = known && secret && { known, secret }
     if (!opens) {
-      this.#hold(session, undefined)
+      this.#hold(session, undefined, presented)
       return
     }
     assert.equal(session.id, known.id, 'a credential opens its own session only')
     assert.equal(session.user, known.user)
     known.secrets[0]!.credential ??= session.credential!
     assert.equal(session.credential, known.secrets[0]!.credential)
-    this.#hold(session, known)
+    this.#hold(session, known, presented)
   }
 
   /** Does what stores the changes of an object, and what the model makes of it. */
@@ -286,7 +305,7 @@ export class SessionModel {
     fault: PlannedFault | undefined,
     real: (session: Session) => Promise<unknown>,
     model: (known: Known, held: Held) => void,
-    isSave = false,
+    kind?: 'saves' | 'ends',
   ): Promise<void> {
     if (!held) return
     if (!held.known) {
@@ -294,14 +313,15 @@ export class SessionModel {
       return
     }
     const { known } = held
-    const expected = isSave && held.changes.size === 0 && !held.cleared ? 'done' : outcomeOf(held, this.#now)
+    const hasNothing = kind === 'saves' && isClean(held)
+    const expected = hasNothing ? 'done' : outcomeOf(held, this.#now, kind === 'ends')
     const before = structuredClone(known)
     const outcome = await this.#tried(fault, () => real(held.session))
     if (expected === 'done') model(known, held)
     if (typeof outcome !== 'string') {
       assert.equal('done', expected, 'it was told that it is stored')
       await this.#overtaken(known, held)
-      if (!(isSave && held.changes.size === 0 && !held.cleared)) this.#stored(held)
+      if (!hasNothing) this.#stored(held)
       return
     }
     if (!this.world.struck) assert.equal(outcome, expected)
@@ -311,7 +331,8 @@ export class SessionModel {
   /** Somebody else prolonged it since this object read it, so it may prolong again, a little early. */
   async #overtaken(known: Known, { touchedAt }: Held): Promise<void> {
     const now = this.#now
-    if (touchedAt === known.touchedAt || now - touchedAt < touchAfter) return
+    if (known.touchedAt === now || touchedAt === known.touchedAt) return
+    if (now - touchedAt < touchAfterOf(known)) return
     if ((await this.#living(known.id))?.touchedAt === now) used(known, now)
   }
 
@@ -321,6 +342,7 @@ export class SessionModel {
       await held.session.save()
       assert.equal(held.session.isNew, true)
       held.changes.clear()
+      held.inside.clear()
       held.cleared = false
       return
     }
@@ -333,8 +355,10 @@ export class SessionModel {
       user: undefined,
       data,
       absolute,
+      expiry: held.expiry ?? undefined,
+      until: 0,
       touchedAt: this.#now,
-      expiresAt: expiry(absolute, this.#now),
+      expiresAt: expiryOf({ expiry: held.expiry ?? undefined, until: 0, absolute }, this.#now),
       begun: this.#revocations.length,
       secrets: [{ credential: held.session.credential!, ends: Infinity, opened: true }],
     }
@@ -344,16 +368,15 @@ export class SessionModel {
 
   async #update(held: Held, fault: PlannedFault | undefined): Promise<void> {
     // First the unsaved changes, as a step of its own: what fails there fails the update.
-    const clean = held.changes.size === 0 && !held.cleared
-    if (!clean)
+    if (!isClean(held))
       await this.#change(
         held,
         undefined,
         (session) => session.save(),
         (known, h) => saved(known, h, this.#now),
-        true,
+        'saves',
       )
-    if (held.changes.size > 0 || held.cleared) return
+    if (!isClean(held)) return
     const count = (data: Record<string, unknown>): number => (data['n'] = Number(data['n'] ?? 0) + 1)
     await this.#change(
       held,
@@ -375,20 +398,21 @@ export class SessionModel {
     login?: Login,
   ): Promise<void> {
     const known = held.known!
-    let expected: Outcome = outcomeOf(held, this.#now)
+    const { user: former } = held.session
+    const isAnother = former !== undefined && former !== user
+    let expected: Outcome = outcomeOf(held, this.#now, isAnother)
     const tooOld = login !== undefined && this.#now - login.at > 3_600_000
     const late = expected === 'done' && this.#isStruck({ ...known, user, begun })
     const before = structuredClone(known)
     const outcome = await this.#tried(fault, () => held.session.login(login ?? user))
     if (tooOld) expected = 'HOLDFAST_REVOKED_MEANWHILE'
     else if (expected === 'done') {
-      saved(known, held, this.#now)
       newSecret(known, held.session.credential)
       for (const each of known.secrets.slice(1)) {
         Object.assign(each, { ends: Math.min(each.ends, this.#now), opened: true })
       }
-      Object.assign(known, { user, begun, absolute: this.#now + settings.absolute })
-      used(known, this.#now)
+      loggedIn(known, held, user, this.#now)
+      known.begun = begun
       if (late) known.alive = false
       if (late) expected = 'HOLDFAST_REVOKED_MEANWHILE'
     }
@@ -404,7 +428,7 @@ export class SessionModel {
 
   async #destroy(held: Held | undefined, fault: PlannedFault | undefined): Promise<void> {
     if (!held) return
-    const { known } = held
+    const { known = endedBy(held) } = held
     const outcome = await this.#tried(fault, () => held.session.destroy())
     if (typeof outcome === 'string') {
       if (known) await this.#adoptEnd(known)
@@ -481,7 +505,7 @@ export class SessionModel {
     return this.#revocations.slice(begun).some((each) => each.user === user && each.except !== id)
   }
 
-  #hold(session: Session, known: Known | undefined): void {
+  #hold(session: Session, known: Known | undefined, presented?: Held['presented']): void {
     const base = known ? { ...known.data } : {}
     this.#held.push({
       session,
@@ -489,7 +513,10 @@ export class SessionModel {
       credential: session.credential,
       base,
       changes: new Map(),
+      inside: new Set(),
       cleared: false,
+      expiry: undefined,
+      ...(presented ? { presented } : {}),
       touchedAt: known?.touchedAt ?? this.#now,
     })
     if (this.#held.length > 6) this.#held.shift()
@@ -497,7 +524,8 @@ export class SessionModel {
 
   #stored(held: Held): void {
     const { data, touchedAt } = held.known!
-    Object.assign(held, { base: { ...data }, changes: new Map(), cleared: false, touchedAt })
+    const changed = { changes: new Map(), inside: new Set(), cleared: false, expiry: undefined }
+    Object.assign(held, { base: structuredClone(data), touchedAt, ...changed })
     held.credential = held.session.credential
   }
 
@@ -507,7 +535,9 @@ export class SessionModel {
       credential: undefined,
       base: {},
       changes: new Map(),
+      inside: new Set(),
       cleared: false,
+      expiry: undefined,
     })
   }
 
@@ -550,10 +580,11 @@ export class SessionModel {
       known.alive = false
       return
     }
-    const { data, user, absolute } = real.envelope
-    const held = { data, user, absolute, expiresAt: real.expiresAt, touchedAt: real.touchedAt }
-    const { data: d, user: u, absolute: a, expiresAt: e, touchedAt: t } = known
-    assert.deepEqual(held, { data: d, user: u, absolute: a, expiresAt: e, touchedAt: t })
+    const { data, user, absolute, facts } = real.envelope
+    const { expiresAt, touchedAt } = real
+    const held = { data, user, absolute, expiresAt, touchedAt, expiry: facts?.['expiry'] }
+    const { data: d, user: u, absolute: a, expiresAt: e, touchedAt: t, expiry: x } = known
+    assert.deepEqual(held, { data: d, user: u, absolute: a, expiresAt: e, touchedAt: t, expiry: x })
   }
 
   /** After a fault: the store holds what was before, or what the step made of it. The model goes on from there. */
@@ -563,7 +594,7 @@ export class SessionModel {
       await this.#adoptEnd(known)
       return
     }
-    const { digest, data, past } = real.envelope
+    const { digest, data, past, facts } = real.envelope
     const opened = before.secrets.some((each) => !each.opened) && past.every((each) => each.opened)
     const current = before.secrets[0]!.credential
     const rotated =
@@ -571,7 +602,12 @@ export class SessionModel {
         ? known.secrets.length > before.secrets.length
         : digest !== digestOf(secretOf(current))
     const happened =
-      rotated || opened || !isDeepStrictEqual(data, before.data) || real.touchedAt !== before.touchedAt
+      rotated ||
+      opened ||
+      !isDeepStrictEqual(data, before.data) ||
+      real.touchedAt !== before.touchedAt ||
+      facts?.['expiry'] !== before.expiry ||
+      (facts?.['until'] ?? 0) !== before.until
     const changed = !isDeepStrictEqual(known, before)
     if (changed && !happened) Object.assign(known, before)
     // The client was not told the new secret, unless the object was.
@@ -594,13 +630,4 @@ export class SessionModel {
 
 function pick<T>(all: readonly T[], which: number): T | undefined {
   return all.length === 0 ? undefined : all[which % all.length]
-}
-
-function secretOf(credential: string): string {
-  return parse('hfs_', credential)?.secret ?? ''
-}
-
-/** A credential that was never given out: of an id that there is, if there is one. */
-function garbage(known: Known | undefined): string {
-  return assemble('hfs_', { id: known?.id ?? mintId(), secret: mintSecret() })
 }

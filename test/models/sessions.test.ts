@@ -2,7 +2,8 @@
 
 import { describe, it } from 'node:test'
 import { calm, play, stormy } from './play.ts'
-import { kinds, SessionModel, type Step } from './session-model.ts'
+import { SessionModel } from './session-model.ts'
+import { kinds, type Step } from './session-model/steps.ts'
 import { inMemory, inTiers, onEachServer, onSqlite } from './stores.ts'
 
 const first: Step = { kind: 'start', which: 1, how: 1 }

@@ -344,7 +344,11 @@ describe('failures of the store are answered as such', () => {
   })
 
   it('has a status for every error of the library that can reach a caller', () => {
-    const inside = ['AnswerLost', 'ClientMissing', 'TransferConflict', 'TransferMismatch', 'UnknownScheme']
+    const inside = [
+      ...['AnswerLost', 'ClientMissing', 'TransferConflict', 'TransferMismatch', 'UnknownScheme'],
+      // What a program does with a session object, and what doors of the library refuse.
+      ...['MissingKey', 'SessionNotLoaded', 'CrossSiteRequest'],
+    ]
     const missing = Object.entries(holdfast)
       .filter(([name, value]) => isErrorClass(value) && name !== 'HoldfastError' && !inside.includes(name))
       .map(

@@ -1,10 +1,12 @@
 /**
  * One of several processes over one store. `save` loads the session, sets keys and saves in parallel; `count` updates
- * a number so many times; `flood` saves until the session is gone and tells how many saves were acknowledged.
+ * a number so many times; `flood` saves until the session is gone and tells how many saves were acknowledged. `lock`
+ * counts by reading and setting under the lock, `hold` takes the lock and keeps it, `log in` tells how a login went.
  */
 
 import { createInterface } from 'node:readline'
 import { DeadlineExceeded, HoldfastError } from '../../packages/holdfast/src/errors.ts'
+import type { SessionLimit } from '../../packages/holdfast/src/sessions/options.ts'
 import { Sessions } from '../../packages/holdfast/src/sessions/sessions.ts'
 import type { Store } from '../../packages/holdfast/src/store/store.ts'
 import { openRoom, type Room } from '../stores/places.ts'
@@ -15,6 +17,9 @@ export type Order =
   | { readonly do: 'save'; readonly credential: string; readonly keys: readonly string[] }
   | { readonly do: 'count'; readonly credential: string; readonly times: number }
   | { readonly do: 'flood'; readonly credential: string; readonly name: string }
+  | { readonly do: 'lock'; readonly credential: string; readonly times: number }
+  | { readonly do: 'hold'; readonly credential: string }
+  | { readonly do: 'log in'; readonly user: string; readonly limit: SessionLimit; readonly times: number }
   | { readonly do: 'close' }
 
 let open: { readonly store: Store; readonly sessions: Sessions } | undefined
@@ -39,6 +44,14 @@ async function done(order: Order): Promise<unknown> {
       return order.times
     case 'flood':
       return await flood(order.credential, order.name)
+    case 'lock':
+      await Promise.all(Array.from({ length: order.times }, () => countLocked(order.credential)))
+      return order.times
+    case 'hold':
+      await sessions().load(order.credential, { lock: '1s' })
+      return 'held'
+    case 'log in':
+      return await Promise.all(Array.from({ length: order.times }, () => logIn(order.user, order.limit)))
     case 'close':
       await open?.store.close()
       return 'closed'
@@ -48,6 +61,11 @@ async function done(order: Order): Promise<unknown> {
 function sessions(): Sessions {
   if (!open) throw new Error('no store is open')
   return open.sessions
+}
+
+function openStore(): Store {
+  if (!open) throw new Error('no store is open')
+  return open.store
 }
 
 async function save(credential: string, name: string): Promise<void> {
@@ -61,6 +79,28 @@ async function count(credential: string): Promise<void> {
   await session.update((data) => {
     data['n'] = Number(data['n'] ?? 0) + 1
   })
+}
+
+/** Wrong without a lock: what is set was read a while ago. */
+async function countLocked(credential: string): Promise<void> {
+  const session = await sessions().load(credential, { lock: '30s' })
+  try {
+    session.set('n', Number(session.get('n') ?? 0) + 1)
+    await session.save()
+  } finally {
+    await session.release()
+  }
+}
+
+/** The credential; or the code of the error with which it was refused. */
+async function logIn(user: string, limit: SessionLimit): Promise<{ credential?: string; code?: string }> {
+  try {
+    const { credential } = await new Sessions(openStore(), { limit }).start({ user })
+    return { credential: credential! }
+  } catch (error) {
+    if (error instanceof HoldfastError) return { code: error.code }
+    throw error
+  }
 }
 
 async function flood(credential: string, name: string): Promise<{ saved: number; code: string }> {

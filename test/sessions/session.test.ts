@@ -57,24 +57,35 @@ describe('reading and changing', () => {
     })
   })
 
-  it('what the application does to its objects afterwards is not stored [K8 K51]', async () => {
+  it('what the application does to an object that it has handed in is not stored [K8 K51]', async () => {
     const stage = new Stage()
     const cart = ['first']
     const session = await stored(stage)
     session.set('cart', cart)
     cart.push('behind its back')
     await session.save()
-    const taken = session.get('cart') as unknown as string[]
-    taken.push('behind its back')
+    cart.push('behind its back')
+    const kept = { list: ['as it was'] }
+    await session.update((data) => {
+      data['kept'] = kept
+    })
+    kept.list.push('behind its back')
+    assert.equal(session.modified, false)
     session.set('other', 1)
     await session.save()
-    await session.update((data) => {
-      data['kept'] = taken
-    })
-    taken.push('once more')
     const again = await stage.sessions.load(session.credential)
-    assert.deepEqual(again.data, { cart: ['first'], other: 1, kept: ['first', 'behind its back'] })
+    assert.deepEqual(again.data, { cart: ['first'], other: 1, kept: { list: ['as it was'] } })
     assert.deepEqual(session.data, again.data)
+  })
+
+  it('what it does to a copy of everything is not stored either [K51]', async () => {
+    const stage = new Stage()
+    const session = await stored(stage, { cart: ['first'] })
+    const { data } = session
+    ;(data['cart'] as string[]).push('behind its back')
+    session.set('other', 1)
+    await session.save()
+    assert.deepEqual((await stage.sessions.load(session.credential)).data, { cart: ['first'], other: 1 })
   })
 
   it('JSON goes through it unchanged, and what JSON leaves out is left out at once [D11 K28]', async () => {

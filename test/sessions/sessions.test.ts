@@ -533,6 +533,7 @@ describe('listing and revoking', () => {
       'expiresAt',
       'id',
       'labels',
+      'methods',
       'touchedAt',
       'user',
     ])

@@ -25,7 +25,10 @@ export class Stage {
   readonly driver: FaultyDriver
   readonly store: Store
   readonly sessions: Sessions
+  /** What an operator should look into. */
   readonly events: RecordEvent[] = []
+  /** What happened to sessions, as it should. */
+  readonly happenings: RecordEvent[] = []
   /** What befalls the calls from now on. */
   plan: FaultPlan = () => undefined
   readonly #options: SessionsOptions
@@ -37,7 +40,10 @@ export class Stage {
       ...(cached === undefined ? {} : { declare: { cached } }),
     })
     this.store = this.another(codec)
-    this.#options = { onEvent: (event) => this.events.push(event), ...options }
+    this.#options = {
+      onEvent: (event) => (isHappening(event) ? this.happenings : this.events).push(event),
+      ...options,
+    }
     this.sessions = this.process()
   }
 
@@ -62,4 +68,8 @@ export class Stage {
   async records(collection = 'sessions'): Promise<readonly StoredRecord[]> {
     return (await this.store.list(collection, { expired: true })).records
   }
+}
+
+function isHappening({ type }: RecordEvent): boolean {
+  return ['created', 'loaded', 'login', 'rotated', 'revoked', 'revoked-all', 'expired'].includes(type)
 }

@@ -11,13 +11,31 @@ export type { Duration } from './duration.ts'
 export { milliseconds } from './duration.ts'
 export * from './errors.ts'
 export type { Epochs, JsonObject } from './records/envelope.ts'
-export type { EventListener, RecordEvent } from './records/events.ts'
+export type { EventListener, RecordEvent, SessionEvent } from './records/events.ts'
 export type { ConflictPolicy, Merge } from './records/saving.ts'
-export type { SessionsOptions } from './sessions/options.ts'
-export type { Login } from './sessions/storing.ts'
+export type { BindingOptions, BindingPolicy, Bond, Suspicion } from './sessions/binding.ts'
+export type { Flash } from './sessions/dictionary.ts'
+export { Dictionary } from './sessions/dictionary.ts'
+export type { Expiry, ExpiryQuestion } from './sessions/expiry.ts'
+export type { Client, Device } from './sessions/facts.ts'
+export type { SessionInfo } from './sessions/info.ts'
+export type {
+  Kept,
+  KeyedFilter,
+  KeyedInfo,
+  KeyedOptions,
+  KeyedPage,
+  OldSessionReader,
+} from './sessions/keyed.ts'
+export { KeyedSessions } from './sessions/keyed.ts'
+export type { Login } from './sessions/login.ts'
+export type { SessionLimit, SessionsOptions } from './sessions/options.ts'
+export type { SessionSchema } from './sessions/schema.ts'
+export type { LoginOptions } from './sessions/session.ts'
 export { Session } from './sessions/session.ts'
-export type { SessionFilter, SessionInfo, SessionPage } from './sessions/sessions.ts'
+export type { SessionFilter, SessionPage } from './sessions/sessions.ts'
 export { Sessions } from './sessions/sessions.ts'
+export type { Visit } from './sessions/visit.ts'
 export type {
   AuditedCache,
   AuditOptions,
@@ -30,6 +48,8 @@ export { auditStore } from './store/audit.ts'
 export type { CircuitFigures } from './store/circuit.ts'
 export type { Codec, Json, SealedOptions } from './store/codec.ts'
 export { jsonCodec, sealedCodec } from './store/codec.ts'
+export type { SignedOptions } from './store/codec/signed.ts'
+export { signedCodec } from './store/codec/signed.ts'
 export type * from './store/contract.ts'
 export { guard } from './store/guard.ts'
 export { openStore } from './store/open.ts'

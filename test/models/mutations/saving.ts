@@ -27,7 +27,11 @@ export const saving = noticedBy('test/records/saving-schedules.test.ts', [
   {
     name: 'a merge is done again after a lost answer',
     edits: [
-      { file: 'sessions/storing.ts', from: 'uncertain ? onceOnly(conflicts) : conflicts,', to: 'conflicts,' },
+      {
+        file: 'sessions/storing.ts',
+        from: 'const policy = uncertain ? onceOnly(conflicts) : conflicts',
+        to: 'const policy = conflicts',
+      },
     ],
     titles: ['two pushes with a merge function'],
   },

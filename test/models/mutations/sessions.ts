@@ -62,9 +62,9 @@ export const sessions = [
       edits: [
         {
           file: 'sessions/sessions.ts',
-          from: '    return unused < Math.max(this.#settings.touchAfter, 1)\n',
-          to: `    const ends = expiryOf(this.#settings, entry.envelope.absolute, this.#records.now)
-    return ends <= entry.record.expiresAt || unused < Math.max(this.#settings.touchAfter, 1)\n`,
+          from: 'const isRecent = unused < Math.max(touchAfter(this.#settings, envelope), 1)',
+          to: `const ends = expiryOf(this.#settings, envelope, this.#records.now)
+    const isRecent = ends <= record.expiresAt || unused < Math.max(touchAfter(this.#settings, envelope), 1)`,
         },
       ],
       titles: ['timeouts that are shortened count at once'],
@@ -74,8 +74,8 @@ export const sessions = [
       edits: [
         {
           file: 'sessions/sessions.ts',
-          from: 'expiresAt: expiryOf(this.#settings, envelope.absolute, now),\n          },',
-          to: 'expiresAt: found.entry.record.expiresAt,\n          },',
+          from: 'expiresAt: keepAlive ? expiryOf(this.#settings, envelope, now) : record.expiresAt,',
+          to: 'expiresAt: record.expiresAt,',
         },
       ],
       titles: ['a secret that is presented for the first time prolongs it'],
@@ -84,9 +84,9 @@ export const sessions = [
       name: 'a touch reaches no further than the idle timeout',
       edits: [
         {
-          file: 'sessions/options.ts',
-          from: 'return Math.min(now + idle + touchAfter, absolute)',
-          to: 'return Math.min(now + idle, absolute + 0 * touchAfter)',
+          file: 'sessions/expiry.ts',
+          from: 'Math.max(now + age + reach, untilOf(facts))',
+          to: 'Math.max(now + age + 0 * reach, untilOf(facts))',
         },
       ],
       titles: ['idle is a minimum'],
@@ -100,14 +100,14 @@ export const sessions = [
           to: 'return found',
         },
         {
-          file: 'sessions/sessions.ts',
-          from: ' || now >= envelope.authenticatedAt + absolute',
-          to: ' || absolute < 0',
+          file: 'sessions/expiry.ts',
+          from: 'if (now >= envelope.authenticatedAt + longest) return true',
+          to: 'if (longest < 0) return true',
         },
         {
-          file: 'sessions/sessions.ts',
-          from: 'now >= record.touchedAt + idle + touchAfter',
-          to: 'idle + touchAfter < 0',
+          file: 'sessions/expiry.ts',
+          from: 'return now >= record.touchedAt + settings.idle + settings.touchAfter',
+          to: 'return false',
         },
       ],
       titles: ['the absolute end holds even where somebody moved the expiry'],
@@ -140,7 +140,7 @@ export const sessions = [
       name: 'what is put back hides what was changed since',
       edits: [
         {
-          file: 'sessions/session.ts',
+          file: 'sessions/working-copy.ts',
           from: 'this.#keys = new Map([...taken.keys, ...this.#keys])',
           to: 'this.#keys = new Map(this.#keys)',
         },

@@ -32,11 +32,6 @@ export const listsIgnoreMarks: Edit = {
 
 export const savesOnWhatWasRead: Edit = {
   file: 'sessions/storing.ts',
-  from: `return reapplied(
-      base.envelope.data,
-      fresh.envelope.data,`,
-  to: `return conflicts && { data: applied(base.envelope.data, changes) }
-    return reapplied(
-      base.envelope.data,
-      fresh.envelope.data,`,
+  from: 'return reapplied(base.envelope.data, fresh.envelope.data, changes, policy)',
+  to: 'return { data: applied(base.envelope.data, changes) }',
 }

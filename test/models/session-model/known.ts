@@ -1,6 +1,7 @@
 /** A session as the model has it, and what each thing that can be done makes of it. */
 
 import { isDeepStrictEqual } from 'node:util'
+import { assemble, mintId, mintSecret, parse } from '../../../packages/holdfast/src/credentials/credential.ts'
 import type { Session } from '../../../packages/holdfast/src/sessions/session.ts'
 
 export const settings = {
@@ -10,7 +11,6 @@ export const settings = {
   grace: 20_000,
   graceCap: 150_000,
 } as const
-export const touchAfter = 10_000
 
 /** A secret that a session has or had. */
 export interface Secret {
@@ -29,6 +29,10 @@ export interface Known {
   expiresAt: number
   touchedAt: number
   absolute: number
+  /** An expiry of its own, in milliseconds. */
+  expiry: number | undefined
+  /** Until when it was prolonged on purpose. */
+  until: number
   /** The current one first. */
   secrets: Secret[]
   /** How many revocations there had been when its login began. */
@@ -42,7 +46,13 @@ export interface Held {
   credential: string | undefined
   base: Record<string, unknown>
   changes: Map<string, unknown>
+  /** Those of the changes that were made inside of stored values. */
+  inside: Set<string>
   cleared: boolean
+  /** The expiry that is to be set; `null` for the default. */
+  expiry: number | null | undefined
+  /** What its request came with: it may be ended by that. */
+  readonly presented?: { readonly known: Known; readonly secret: Secret }
   /** When the session was last used, as far as the object can know. */
   touchedAt: number
 }
@@ -66,9 +76,53 @@ export function applied(
 }
 
 export function saved(known: Known, held: Held, now: number): void {
-  if (held.changes.size === 0 && !held.cleared) return
+  if (isClean(held)) return
   known.data = applied(held.cleared ? {} : known.data, held.changes)
-  prolonged(known, now)
+  if (held.expiry === undefined) prolonged(known, now)
+  else ended(known, held.expiry, now)
+}
+
+/** Whether it has nothing to store. */
+export function isClean({ changes, cleared, expiry }: Held): boolean {
+  return changes.size === 0 && !cleared && expiry === undefined
+}
+
+/** It was given an expiry of its own, or the default again. */
+export function ended(known: Known, expiry: number | null, now: number): void {
+  known.expiry = expiry ?? undefined
+  known.until = 0
+  known.touchedAt = Math.max(known.touchedAt, now)
+  known.expiresAt = expiryOf(known, now)
+}
+
+/** It was prolonged on purpose, or shortened. */
+export function refreshed(known: Known, held: Held, age: number | undefined, now: number): void {
+  if (age === 0) {
+    known.alive = false
+    return
+  }
+  saved(known, held, now)
+  if (age === undefined) {
+    used(known, now)
+    return
+  }
+  known.until = now + age
+  known.touchedAt = Math.max(known.touchedAt, now)
+  known.expiresAt = Math.min(known.until, known.absolute)
+}
+
+/** What another user left is dropped, and what was changed inside of it. */
+export function loggedIn(known: Known, held: Held, user: string, now: number): void {
+  const isAnother = known.user !== undefined && known.user !== user
+  if (isAnother) {
+    known.data = applied({}, new Map([...held.changes].filter(([name]) => !held.inside.has(name))))
+    Object.assign(known, { expiry: undefined, until: 0 })
+  } else saved(known, held, now)
+  Object.assign(known, { user, absolute: now + settings.absolute })
+  if (held.expiry === undefined) {
+    known.touchedAt = Math.max(known.touchedAt, now)
+    known.expiresAt = expiryOf(known, now)
+  } else ended(known, held.expiry, now)
 }
 
 export function rotated(known: Known, held: Held, now: number): void {
@@ -110,16 +164,21 @@ export function open(known: Known, now: number): void {
 
 /** Prolongs what was not used for a while. */
 export function prolonged(known: Known, now: number): void {
-  if (now - known.touchedAt >= touchAfter) used(known, now)
+  if (now - known.touchedAt >= touchAfterOf(known)) used(known, now)
 }
 
 export function used(known: Known, now: number): void {
   known.touchedAt = Math.max(known.touchedAt, now)
-  known.expiresAt = Math.max(known.expiresAt, expiry(known.absolute, now))
+  known.expiresAt = Math.max(known.expiresAt, expiryOf(known, now))
 }
 
-export function expiry(absolute: number, now: number): number {
-  return Math.min(now + settings.idle + touchAfter, absolute)
+export function expiryOf(known: Pick<Known, 'expiry' | 'until' | 'absolute'>, now: number): number {
+  const ends = now + (known.expiry || settings.idle) + touchAfterOf(known)
+  return Math.min(Math.max(ends, known.until), known.absolute)
+}
+
+export function touchAfterOf({ expiry }: Pick<Known, 'expiry'>): number {
+  return (expiry || settings.idle) * settings.touchEvery
 }
 
 export function isAlive(known: Known, now: number): boolean {
@@ -132,14 +191,42 @@ export function mayOpen(known: Known, secret: Secret, now: number): boolean {
 }
 
 /** What storing the changes of an object must come to. */
-export function outcomeOf({ known, credential, base, changes, cleared }: Held, now: number): Outcome {
+export function outcomeOf(
+  { known, credential, base, changes, cleared }: Held,
+  now: number,
+  dropsAll = false,
+): Outcome {
   const secret = known?.secrets.find((each) => each.credential === credential)
   if (!known || !secret || !mayOpen(known, secret, now)) return 'HOLDFAST_SESSION_GONE'
-  for (const [name, mine] of cleared ? [] : changes) {
+  for (const [name, mine] of cleared || dropsAll ? [] : changes) {
     const [theirs, before] = [known.data[name], base[name]]
     const wanted = mine === deleted ? undefined : mine
     if (!isDeepStrictEqual(theirs, before) && !isDeepStrictEqual(theirs, wanted))
       return 'HOLDFAST_CONFLICTING_CHANGE'
   }
   return 'done'
+}
+
+/** What a request ends that found no session: what it came with, if that was ever its own. */
+export function endedBy({ session, presented }: Held): Known | undefined {
+  if (!presented || session.isDestroyed) return undefined
+  return presented.known.secrets.indexOf(presented.secret) <= 8 ? presented.known : undefined
+}
+
+/** Changes a list inside of the session, or puts one in. */
+export function push({ session, changes, inside }: Held, what: number): void {
+  const list = session.get('l') as unknown as number[] | undefined
+  if (list === undefined) session.set('l', [what])
+  else list.push(what)
+  if (list !== undefined && !changes.has('l')) inside.add('l')
+  changes.set('l', [...((session.get('l') as unknown as number[] | undefined) ?? [])])
+}
+
+export function secretOf(credential: string): string {
+  return parse('hfs_', credential)?.secret ?? ''
+}
+
+/** A credential that was never given out: of an id that there is, if there is one. */
+export function garbage(known: Known | undefined): string {
+  return assemble('hfs_', { id: known?.id ?? mintId(), secret: mintSecret() })
 }

@@ -1,48 +1,64 @@
 /** One session, as one request sees it. */
 
-import { assemble } from '../credentials/credential.ts'
+import { assemble, mintSecret } from '../credentials/credential.ts'
+import { type Duration, milliseconds } from '../duration.ts'
+import { InvalidOption, InvalidValue, SessionGone } from '../errors.ts'
 import type { JsonObject } from '../records/envelope.ts'
-import { applied, type Changes, type KeyChange, storable } from '../records/saving.ts'
+import type { Awaitable } from '../store/contract.ts'
 import type { Instant, Label } from '../store/record.ts'
-import type { Held, Login, Storing } from './storing.ts'
+import { Dictionary } from './dictionary.ts'
+import {
+  ageFrom,
+  endsWithBrowser,
+  type Expiry,
+  type ExpiryQuestion,
+  storedExpiry,
+  usualIdle,
+} from './expiry.ts'
+import { type Device, deviceKept, type FactsChange, factsOf } from './facts.ts'
+import { type Arrival, Holding, type SessionHome } from './holding.ts'
+import { isAnother, type Login } from './login.ts'
+import { type Held, happening, type Pending, type Storing } from './storing.ts'
 
-/** What a session needs of the `Sessions` that it came from. */
-export interface SessionHome {
-  readonly storing: Storing
-  begin(principal: { readonly user: string }): Promise<Login>
-  check(login: Login): void
+/** How a user proved who they are. */
+export interface LoginOptions {
+  /** The names of RFC 8176, such as `pwd` and `otp`, or your own. @default [] */
+  readonly methods?: readonly string[]
+  /** The longer timeouts count, and the cookie outlives the browser. @default false */
+  readonly remember?: boolean
 }
-
-const noKeys: ReadonlyMap<string, KeyChange> = new Map()
 
 /**
  * A dictionary of JSON values that lives in the store. Reading and changing it is synchronous; nothing is stored
  * before {@link save}. An empty new session that nobody writes to never reaches the store.
  *
- * A value that you take out and change inside is not noticed: `set` it again.
+ * One that was opened and not loaded yet can be changed, not read: {@link load} it first. What goes to the store loads
+ * it by itself.
  *
  * @typeParam Data The keys and their types. All are optional: a session begins empty.
  */
-export class Session<Data extends object = JsonObject> {
-  readonly #home: SessionHome
-  #held: Held | undefined
-  /** What is stored, with the changes applied. Replaced, never changed, where it is the entry's own object. */
-  #view: JsonObject
-  #keys: ReadonlyMap<string, KeyChange> = noKeys
-  #cleared = false
-  #labels: readonly Label[] = []
-  #saving: Promise<unknown> | undefined
+export class Session<Data extends object = JsonObject> extends Dictionary<Data> {
+  readonly #holding: Holding
+  #flashes = 0
 
-  /** Made by `Sessions`: use `sessions.load` or `sessions.start`. */
-  constructor(home: SessionHome, held: Held | undefined) {
-    this.#home = home
-    this.#held = held
-    this.#view = held?.entry.envelope.data ?? {}
+  /** Made by `Sessions`: use `sessions.open`, `sessions.load` or `sessions.start`. */
+  constructor(home: SessionHome, arrival: Arrival) {
+    super()
+    this.#holding = new Holding(home, arrival, this.copy)
+  }
+
+  get #storing(): Storing {
+    return this.#holding.home.storing
+  }
+
+  /** Whether its data was read from the store, or there is none. */
+  get isLoaded(): boolean {
+    return this.#holding.isLoaded
   }
 
   /** The public id, by which it is listed and revoked; `undefined` before it is stored. */
   get id(): string | undefined {
-    return this.#held?.entry.record.key.id
+    return this.#holding.known?.entry.record.key.id
   }
 
   /**
@@ -50,82 +66,134 @@ export class Session<Data extends object = JsonObject> {
    * from what the client sent. Secret.
    */
   get credential(): string | undefined {
-    if (!this.#held) return undefined
-    const { entry, secret } = this.#held
-    return assemble(this.#home.storing.settings.prefix, { id: entry.record.key.id, secret })
+    const held = this.#holding.known
+    if (!held) return undefined
+    const { entry, secret } = held
+    return assemble(this.#storing.settings.prefix, { id: entry.record.key.id, secret })
   }
 
   /** Whether it isn't stored yet, or was destroyed. */
   get isNew(): boolean {
-    return this.#held === undefined
+    return this.#holding.known === undefined
+  }
+
+  /** Whether it isn't stored and there is nothing in it. */
+  get isEmpty(): boolean {
+    return this.isLoaded && this.#holding.held === undefined && this.copy.isEmpty
+  }
+
+  /** Whether this request ended it. */
+  get isDestroyed(): boolean {
+    return this.#holding.isDestroyed
+  }
+
+  /** Whether the request holds its lock. */
+  get isLocked(): boolean {
+    return this.#holding.isLocked
+  }
+
+  /** Whether this request gave it another end, so that its cookie must be sent anew. */
+  get hasOtherEnd(): boolean {
+    return this.#holding.hasOtherEnd
   }
 
   /** Who is logged in. */
   get user(): string | undefined {
-    return this.#held?.entry.envelope.user
+    this.copy.accessed = true
+    return this.#holding.known?.entry.envelope.user
   }
 
   /** When it was created, milliseconds since 1970 UTC; `undefined` before it is stored. */
   get createdAt(): number | undefined {
-    return this.#held?.entry.envelope.createdAt
+    return this.#holding.known?.entry.envelope.createdAt
   }
 
   /** When its user last logged in, milliseconds since 1970 UTC; its creation where nobody did. */
   get authenticatedAt(): number | undefined {
-    return this.#held?.entry.envelope.authenticatedAt
+    this.copy.accessed = true
+    return this.#holding.known?.entry.envelope.authenticatedAt
+  }
+
+  /** How its user proved who they are, and when: milliseconds since 1970 UTC by method. */
+  get methods(): Readonly<Record<string, number>> {
+    this.copy.accessed = true
+    return { ...this.#holding.facts.methods }
   }
 
   /** When it ends unless it is used again, milliseconds since 1970 UTC or `never`. */
   get expiresAt(): Instant | undefined {
-    if (!this.#held) return undefined
-    const { record, envelope } = this.#held.entry
+    const held = this.#holding.known
+    if (!held) return undefined
+    const { record, envelope } = held.entry
     return Math.min(record.expiresAt, envelope.absolute)
   }
 
-  /** Whether there are changes that are not saved. */
+  /** The end that nothing prolongs, milliseconds since 1970 UTC or `never`. */
+  get endsAt(): Instant | undefined {
+    return this.#holding.known?.entry.envelope.absolute
+  }
+
+  /** What was noted of the device that it is used on, where `devices` has it kept. */
+  get device(): Device | undefined {
+    this.copy.accessed = true
+    const held = this.#holding.known
+    const { settings, records } = this.#storing
+    return held && deviceKept(held.entry.envelope, settings.devices, records.now)
+  }
+
+  /** Whether there are changes that are not saved: also inside of a value that was taken out. */
   get modified(): boolean {
-    return this.#cleared || this.#keys.size > 0
-  }
-
-  /** A copy of everything in it. */
-  get data(): Partial<Data> {
-    return structuredClone(this.#view) as Partial<Data>
-  }
-
-  /** The value of a key: a copy. */
-  get<K extends keyof Data & string>(name: K): Data[K] | undefined {
-    if (!Object.hasOwn(this.#view, name)) return undefined
-    const value = this.#view[name]
-    // A copy, so that what the application does to it is not stored by accident with another key's change.
-    return (typeof value === 'object' ? structuredClone(value) : value) as Data[K]
-  }
-
-  has(name: keyof Data & string): boolean {
-    return Object.hasOwn(this.#view, name)
-  }
-
-  keys(): readonly (keyof Data & string)[] {
-    return Object.keys(this.#view) as (keyof Data & string)[]
+    return this.copy.modified || this.#holding.hasNewFacts
   }
 
   /**
-   * @throws {InvalidValue} when the value is not JSON, or the name is `__proto__`. What JSON leaves out inside of a
-   *   value (functions, `undefined`) is left out.
+   * Reads it from the store, once however often it is called; where that failed the next call tries again.
+   *
+   * @throws {StoreUnavailable} and the store's other errors. @throws {Locked}
    */
-  set<K extends keyof Data & string>(name: K, value: Data[K]): void {
-    this.#change(name, { to: storable(name, value) })
+  load(): Awaitable<this> {
+    const loading = this.#holding.load()
+    return loading instanceof Promise ? loading.then(() => this) : this
   }
 
-  delete(name: keyof Data & string): void {
-    if (this.has(name) || this.#keys.has(name)) this.#change(name, 'deleted')
+  // ── its end ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * Gives it an expiry of its own from the next save on, in place of the idle timeout. It never goes beyond the
+   * absolute timeout.
+   *
+   * @throws {InvalidExpiry} @throws {InvalidDuration}
+   */
+  setExpiry(expiry: Expiry): void {
+    this.copy.accessed = true
+    this.#holding.note({ expiry: storedExpiry(expiry), until: undefined })
   }
 
-  /** Drops everything, also what other requests add before this is saved. The session and its user stay. */
-  clear(): void {
-    this.#cleared = true
-    this.#keys = noKeys
-    this.#view = {}
+  /**
+   * Milliseconds from a use until it ends by its own expiry, or by the default. Negative where that is over.
+   *
+   * @throws {SessionNotLoaded} unless the expiry is given.
+   */
+  expiryAge({ modification, expiry }: ExpiryQuestion = {}): number {
+    const { settings, records } = this.#storing
+    const from = modification === undefined ? records.now : Number(modification)
+    if (expiry !== undefined) return ageFrom(from, storedExpiry(expiry), settings.idle)
+    const { facts } = this.#holding
+    return ageFrom(from, facts.expiry, usualIdle(settings, facts))
   }
+
+  /** When it ends by its own expiry, or by the default. @throws {SessionNotLoaded} unless the expiry is given. */
+  expiryDate(question: ExpiryQuestion = {}): Date {
+    const { modification = this.#storing.records.now } = question
+    return new Date(Number(modification) + this.expiryAge({ ...question, modification }))
+  }
+
+  /** Whether its cookie is to end when the browser closes. */
+  get endsWithBrowser(): boolean {
+    return endsWithBrowser(this.#storing.settings, this.#holding.facts)
+  }
+
+  // ── storing ───────────────────────────────────────────────────────────────────────────────────────────────
 
   /**
    * Stores what was changed. Other requests' changes of other keys are kept. Does nothing where nothing was changed,
@@ -133,64 +201,106 @@ export class Session<Data extends object = JsonObject> {
    *
    * @throws {SessionGone} when it was destroyed, has expired, or was taken over by a login since it was loaded.
    * @throws {ConflictingChange} when another request changed the same keys; your changes stay unsaved.
+   * @throws {InvalidData} when the schema refuses what would be stored.
    * @throws {OutcomeUnknown} when it can't be told whether a merge of `conflicts` was stored.
    */
   async save(): Promise<void> {
-    await this.#inTurn(async () => {
+    // Whoever never looked at it must not be made to wait for a reading.
+    if (!this.isLoaded && !this.modified) return
+    const holding = this.#holding
+    await holding.inTurn(async () => {
       if (!this.modified) return
-      const held = this.#held
-      if (held) await this.#stored((changes) => this.#home.storing.save(held, changes))
-      else if (this.keys().length === 0) this.#take()
+      const { held } = holding
+      if (held) await holding.stored((pending) => this.#storing.save(held, pending))
+      else if (this.copy.isEmpty) this.copy.take()
       else await this.#create(undefined)
     })
   }
 
+  /** Sets several keys. @throws {InvalidValue} */
+  update(values: Partial<Data>): void
   /**
    * Changes the stored data by a function that gets the newest copy; it is run again when another request was
    * faster, so it must not do anything else. Unsaved changes are saved first.
    *
    * @returns what the function returned when its change was stored.
-   * @throws {SessionGone}
+   * @throws {SessionGone} @throws {InvalidData}
    * @throws {OutcomeUnknown} when it can't be told whether the change happened.
    */
-  async update<R>(change: (data: Partial<Data>) => R): Promise<R> {
-    await this.save()
-    return await this.#inTurn(async () => {
-      if (!this.#held) await this.#create(undefined)
-      const held = this.#held!
-      const { entry, answer } = await this.#home.storing.update(held, (data) => change(data as Partial<Data>))
-      this.#hold({ entry, secret: held.secret })
-      return answer
-    })
+  update<R>(change: (data: Partial<Data>) => R): Promise<R>
+  update<R>(change: Partial<Data> | ((data: Partial<Data>) => R)): Promise<R> | undefined {
+    if (typeof change === 'function') return this.#updated(change)
+    if (typeof change !== 'object') throw new InvalidValue('update takes an object, or a function')
+    for (const [name, value] of Object.entries(change)) this.set(name as never, value as never)
+    return undefined
   }
 
   /**
    * Logs a user in: the session gets a new secret, and from now on nothing that was known before opens it. Unsaved
-   * changes are stored with it.
+   * changes are stored with it. What another user left in it is dropped.
    *
    * @param login From `sessions.begin`, called before the credential was checked; or the user's name, where nothing
    *   is checked that a revocation in the meantime could concern.
    * @throws {RevokedMeanwhile} when everything of the user was revoked since the login began.
+   * @throws {TooManySessions} when the user has as many sessions as `limit` allows, and it refuses more.
    * @throws {SessionGone}
    */
-  async login(login: Login | string): Promise<void> {
-    const begun = typeof login === 'string' ? await this.#home.begin({ user: login }) : login
-    const { storing } = this.#home
-    this.#home.check(begun)
-    await this.#inTurn(async () => {
-      if (!this.#held) {
-        await this.#create(begun)
-        return
+  async login(login: Login | string, { methods = [], remember = false }: LoginOptions = {}): Promise<void> {
+    const holding = this.#holding
+    const begun = typeof login === 'string' ? await holding.home.begin({ user: login }) : login
+    await holding.inTurn(async () => {
+      const { held } = holding
+      await holding.home.mayLogIn(begun, held)
+      const now = this.#storing.records.now
+      const by = methods.length > 0 ? Object.fromEntries(methods.map((each) => [each, now])) : undefined
+      const facts = { methods: by, remembered: remember ? true : undefined }
+      if (!held) {
+        await this.#create(begun, facts)
+      } else {
+        const inside = !isAnother(held.entry.envelope, begun)
+        const logIn = (pending: Pending): Promise<Held> => this.#storing.login(held, begun, pending)
+        const stored = await holding.stored(logIn, { facts, inside })
+        await holding.orForget(() => this.#storing.keepLogin(stored))
       }
-      const held = this.#held
-      await this.#stored((changes) => storing.login(held, begun, changes))
-      try {
-        await storing.keepLogin(this.#held)
-      } catch (error) {
-        this.#forget()
-        throw error
-      }
+      await holding.orForget(() => holding.home.limit(holding.held!))
+      this.#tellLogin(methods)
     })
+  }
+
+  /**
+   * The user has proved once more who they are: the session gets a new secret, and all earlier ones end. The absolute
+   * timeout stays. Unsaved changes are stored with it.
+   *
+   * @param methods How, at least one: the names of RFC 8176, such as `otp`, or your own.
+   * @throws {SessionGone} also where nobody is logged in. @throws {InvalidOption} without a method.
+   */
+  async stepUp(...methods: readonly [string, ...string[]]): Promise<void> {
+    if (methods.length === 0) throw new InvalidOption('stepUp is told by which methods: name at least one')
+    await this.#holding.inTurn(async () => {
+      const { held } = this.#holding
+      if (held?.entry.envelope.user === undefined)
+        throw new SessionGone('nobody is logged in on this session')
+      const { now } = this.#storing.records
+      const by = Object.fromEntries(methods.map((each) => [each, now]))
+      const facts = { methods: { ...factsOf(held.entry.envelope).methods, ...by } }
+      await this.#holding.stored((pending) => this.#storing.cycleKey(held, pending), { facts })
+      this.#tellLogin(methods)
+    })
+  }
+
+  /**
+   * Whether its user has proved who they are within a time: at all, or by each of the methods. Before what must not be
+   * done by whoever finds the browser open. When the time has passed to the millisecond it isn't fresh any more.
+   */
+  isFresh(within: Duration, ...methods: readonly string[]): boolean {
+    const ms = milliseconds(within, 'within')
+    const held = this.#holding.known
+    this.copy.accessed = true
+    if (held?.entry.envelope.user === undefined) return false
+    const { now } = this.#storing.records
+    const by = factsOf(held.entry.envelope).methods ?? {}
+    if (methods.length > 0) return methods.every((each) => now < (by[each] ?? 0) + ms)
+    return now < Math.max(held.entry.envelope.authenticatedAt, ...Object.values(by)) + ms
   }
 
   /**
@@ -199,97 +309,113 @@ export class Session<Data extends object = JsonObject> {
    * this one was loaded, its successor is taken over instead. Unsaved changes are stored with it.
    */
   async rotate(): Promise<void> {
-    await this.#inTurn(async () => {
-      const held = this.#held
-      if (held) await this.#stored((changes) => this.#home.storing.rotate(held, changes))
-    })
+    await this.#changed((held, pending) => this.#storing.rotate(held, pending))
+  }
+
+  /** Whether it has had its secret for as long as `rotateEvery` allows. */
+  get isRotationDue(): boolean {
+    const held = this.#holding.known
+    if (!held) return false
+    const { settings, records } = this.#storing
+    const { rotatedAt = held.entry.envelope.createdAt } = factsOf(held.entry.envelope)
+    return records.now - rotatedAt >= settings.rotateEvery
   }
 
   /** Gives the client a new secret and ends all earlier ones at once. For every change of privilege. */
   async cycleKey(): Promise<void> {
-    await this.#inTurn(async () => {
-      const held = this.#held
-      if (held) await this.#stored((changes) => this.#home.storing.cycleKey(held, changes))
-    })
+    await this.#changed((held, pending) => this.#storing.cycleKey(held, pending))
+  }
+
+  /**
+   * Prolongs it now, not first when it was not used for a while. Unsaved changes are stored with it. The absolute
+   * timeout stays.
+   *
+   * @param duration How long from now on, for this once, shorter too: 0 ends it, with what is unsaved. @default as long as a use prolongs it
+   * @throws {SessionGone} @throws {ConflictingChange} @throws {InvalidDuration}
+   */
+  async refresh(duration?: Duration): Promise<void> {
+    const age = duration === undefined ? undefined : milliseconds(duration, 'duration')
+    await this.#changed((held, pending) => this.#storing.refresh(held, pending, age))
   }
 
   /** Destroys it: no request, however late, brings it back. The object is an empty new session afterwards. */
   async destroy(): Promise<void> {
-    await this.#inTurn(async () => {
-      const { records } = this.#home.storing
-      const id = this.#held?.entry.record.key.id
-      if (id !== undefined) {
-        await records.bury(id, 'destroyed')
+    const holding = this.#holding
+    await holding.inTurn(async () => {
+      const { records, settings } = this.#storing
+      const entry = holding.held?.entry
+      const { credential } = holding.arrival
+      if (entry) {
+        const { id } = entry.record.key
+        const burial = await records.bury(id, 'destroyed')
         await records.acknowledge([id])
+        if (burial === 'buried') settings.onEvent({ ...happening(entry), type: 'revoked', why: 'destroyed' })
+      } else if (credential !== undefined && !holding.isDestroyed) {
+        // Nobody must stay logged in because a tab sent an old cookie.
+        await holding.home.logout(credential)
       }
-      this.#forget()
+      holding.forget()
+      holding.isDestroyed = true
     })
   }
 
+  /** The name that Django's sessions have for {@link destroy}. */
+  async flush(): Promise<void> {
+    await this.destroy()
+  }
+
+  /** The name that Tornado's sessions have for {@link destroy}. */
+  async invalidate(): Promise<void> {
+    await this.destroy()
+  }
+
+  /** Lets go of the lock, where the request came with one. What is saved afterwards is saved out of order. */
+  async release(): Promise<void> {
+    await this.#holding.release()
+  }
+
   /** Stores a new session. @internal */
-  async start(login: Login | undefined, labels: readonly Label[]): Promise<void> {
-    this.#labels = labels
-    await this.#inTurn(() => this.#create(login))
+  async start(login: Login | undefined, labels: readonly Label[], options: LoginOptions): Promise<void> {
+    this.#holding.labels = labels
+    if (login) await this.login(login, options)
+    else await this.#holding.inTurn(() => this.#create(undefined))
   }
 
-  // ── storing ───────────────────────────────────────────────────────────────────────────────────────────────
-
-  async #create(login: Login | undefined): Promise<void> {
-    await this.#stored((changes) => this.#home.storing.create({ login, labels: this.#labels, changes }))
+  async #updated<R>(change: (data: Partial<Data>) => R): Promise<R> {
+    await this.save()
+    const holding = this.#holding
+    return await holding.inTurn(async () => {
+      if (!holding.held) await this.#create(undefined)
+      const { held, answer } = await this.#storing.update(
+        holding.held!,
+        (data) => change(data as Partial<Data>),
+        holding.arrival.visit,
+      )
+      holding.hold(held)
+      return answer
+    })
   }
 
-  /** Takes up what was stored. What could not be stored is unsaved again. */
-  async #stored(store: (changes: Changes) => Promise<Held>): Promise<void> {
-    const taken = this.#take()
-    try {
-      this.#hold(await store(taken))
-    } catch (error) {
-      this.#putBack(taken)
-      throw error
-    }
+  async #create(login: Login | undefined, facts: FactsChange = {}): Promise<void> {
+    const { labels } = this.#holding
+    await this.#holding.stored((pending) => this.#storing.create({ login, labels, pending }), { facts })
   }
 
-  // ── changes that are not saved yet ────────────────────────────────────────────────────────────────────────
-
-  #change(name: string, change: KeyChange): void {
-    this.#keys = new Map(this.#keys).set(name, change)
-    this.#view = applied(this.#view, { cleared: false, keys: new Map([[name, change]]) })
+  /** Changes what is stored; does nothing where nothing is. */
+  async #changed(store: (held: Held, pending: Pending) => Promise<Held>): Promise<void> {
+    await this.#holding.inTurn(async () => {
+      const { held } = this.#holding
+      if (held) await this.#holding.stored((pending) => store(held, pending))
+    })
   }
 
-  #changes(): Changes {
-    return { cleared: this.#cleared, keys: this.#keys }
+  #tellLogin(methods: readonly string[]): void {
+    const { entry } = this.#holding.held!
+    this.#storing.settings.onEvent({ ...happening(entry), type: 'login', methods })
   }
 
-  #take(): Changes {
-    const taken = this.#changes()
-    this.#keys = noKeys
-    this.#cleared = false
-    return taken
-  }
-
-  /** What could not be saved is unsaved again, beneath what was changed since. */
-  #putBack(taken: Changes): void {
-    if (this.#cleared) return
-    this.#cleared = taken.cleared
-    this.#keys = new Map([...taken.keys, ...this.#keys])
-  }
-
-  #hold(held: Held): void {
-    this.#held = held
-    this.#view = this.modified ? applied(held.entry.envelope.data, this.#changes()) : held.entry.envelope.data
-  }
-
-  #forget(): void {
-    this.#held = undefined
-    this.#keys = noKeys
-    this.#cleared = false
-    this.#view = {}
-  }
-
-  /** Saves of one session object wait for each other, so that `save` never answers before all is stored. */
-  async #inTurn<T>(task: () => Promise<T>): Promise<T> {
-    const turn = this.#saving ? this.#saving.then(task) : task()
-    this.#saving = turn.catch(() => undefined)
-    return await turn
+  protected override stamp(): string {
+    const at = this.#storing.records.now.toString(36).padStart(9, '0')
+    return `${at}${(this.#flashes++).toString(36).padStart(2, '0')}${mintSecret().slice(0, 8)}`
   }
 }

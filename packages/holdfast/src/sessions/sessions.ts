@@ -1,32 +1,27 @@
 /** Web sessions over a store. */
 
 import { type CredentialParts, parse } from '../credentials/credential.ts'
-import { InvalidOption, RevokedMeanwhile } from '../errors.ts'
+import { milliseconds } from '../duration.ts'
+import { InvalidOption, RevokedMeanwhile, SessionGone, TooManySessions } from '../errors.ts'
 import { type Admitted, admit, isAdmitted, mayEnd, type Refused } from '../records/admission.ts'
 import { checkOthers, filterLabels, type JsonObject } from '../records/envelope.ts'
 import { type Entry, Records } from '../records/records.ts'
 import { revokeByLabels } from '../records/revoking.ts'
 import { hasUnopenedWindows, opened, recognise } from '../records/rotation.ts'
 import type { Awaitable, Cursor } from '../store/contract.ts'
-import { type Instant, isId, type Label, label } from '../store/record.ts'
+import { isId, type Label, label } from '../store/record.ts'
 import type { Store } from '../store/store.ts'
-import { expiryOf, type SessionSettings, sessionSettings, type SessionsOptions } from './options.ts'
-import { Session, type SessionHome } from './session.ts'
-import { type Held, type Login, Storing } from './storing.ts'
-
-/** A session as its owner or an operator sees it in a list. Holds no secret. */
-export interface SessionInfo<Data extends object = JsonObject> {
-  readonly id: string
-  readonly user?: string
-  readonly labels: readonly Label[]
-  /** Milliseconds since 1970 UTC, as all instants. */
-  readonly createdAt: number
-  readonly authenticatedAt: number
-  /** When it was last used, as exactly as `touchEvery` has it. */
-  readonly touchedAt: number
-  readonly expiresAt: Instant
-  readonly data: Partial<Data>
-}
+import { admitHere } from './admitting.ts'
+import { expiryOf, isOutOfTime, touchAfter } from './expiry.ts'
+import { type Followed, Following } from './following.ts'
+import { infoOf, type SessionInfo } from './info.ts'
+import { type Counted, keepLimit, needRoom } from './limit.ts'
+import type { Login } from './login.ts'
+import { longestLife, type SessionSettings, sessionSettings, type SessionsOptions } from './options.ts'
+import type { Read, SessionHome } from './holding.ts'
+import { type LoginOptions, Session } from './session.ts'
+import { type Held, happening, Storing } from './storing.ts'
+import type { Visit } from './visit.ts'
 
 /** Which sessions: those that carry the user's label and all the others. At least one must be given. */
 export interface SessionFilter {
@@ -49,28 +44,66 @@ export class Sessions<Data extends object = JsonObject> {
   readonly #records: Records
   readonly #settings: SessionSettings
   readonly #home: SessionHome
+  readonly #listens: boolean
+  readonly #following: Following
 
   /**
    * @throws {InvalidOption} when an option can't be honoured.
    * @throws {InvalidDuration}
    */
-  constructor(store: Store, options: SessionsOptions = {}) {
+  constructor(store: Store, options: SessionsOptions<Data> = {}) {
     const settings = sessionSettings(options)
     this.#settings = settings
+    this.#listens = options.onEvent !== undefined
     this.#records = new Records(store, {
       collection: settings.collection,
       retention: settings.retention,
-      longest: settings.absolute,
+      longest: longestLife(settings),
       markBound: settings.markBound,
       tombstoneLabels: () => [],
+    })
+    this.#following = new Following(this.#records, settings.markBound, async (found) => {
+      return found.state === 'live' && !(await this.#isOver(found.entry))
     })
     this.#home = {
       storing: new Storing(this.#records, settings),
       begin: (principal) => this.begin(principal),
-      check: (login) => {
+      read: (parts, visit) => this.#read(parts, visit),
+      mayLogIn: async (login, held) => {
         this.#check(login)
+        const counted = this.#counted()
+        if (counted) await needRoom(counted, login.user, held?.entry)
       },
+      limit: async ({ entry }) => {
+        await this.#keepLimit(entry)
+      },
+      logout: (credential) => this.logout(credential),
     }
+  }
+
+  /** The time, milliseconds since 1970 UTC, by the clock of the store. */
+  get now(): number {
+    return this.#records.now
+  }
+
+  /** Tells that a cookie was not signed by us. @internal */
+  tellTampered(): void {
+    const { onEvent, collection } = this.#settings
+    onEvent({ type: 'tampered-cookie', collection })
+  }
+
+  /**
+   * The session of a credential, not loaded yet: the store is first asked when the session is {@link Session.load}ed,
+   * or goes to the store itself, and never where nobody asks.
+   *
+   * @param visit How the request came.
+   */
+  open(credential: string | undefined, visit: Visit = {}): Session<Data> {
+    const parts = parse(this.#settings.prefix, credential)
+    return new Session<Data>(
+      this.#home,
+      parts && credential !== undefined ? { visit, credential, parts } : { visit },
+    )
   }
 
   /**
@@ -78,12 +111,11 @@ export class Sessions<Data extends object = JsonObject> {
    * revoked, corrupt or foreign gives an empty new session, of which nothing is stored before it is saved, and which
    * never takes over the id that the client sent.
    *
+   * @param visit How the request came.
    * @throws {StoreUnavailable} and the store's other errors: an outage is never answered as "no session".
    */
-  async load(credential: string | undefined): Promise<Session<Data>> {
-    const parts = parse(this.#settings.prefix, credential)
-    const held = parts && this.#held(parts)
-    return new Session<Data>(this.#home, held instanceof Promise ? await held : held)
+  async load(credential: string | undefined, visit: Visit = {}): Promise<Session<Data>> {
+    return await this.open(credential, visit).load()
   }
 
   /**
@@ -106,6 +138,8 @@ export class Sessions<Data extends object = JsonObject> {
    * @param options.login From `begin`, called before the credential was checked.
    * @param options.user In its place, where nothing is checked that a revocation in the meantime could concern.
    * @throws {RevokedMeanwhile} when everything of the user was revoked since the login began.
+   * @throws {TooManySessions} when the user has as many sessions as `limit` allows, and it refuses more.
+   * @throws {InvalidData} when the schema refuses the data.
    */
   async start(
     options: {
@@ -113,7 +147,8 @@ export class Sessions<Data extends object = JsonObject> {
       readonly login?: Login
       readonly data?: Partial<Data>
       readonly labels?: readonly Label[]
-    } = {},
+    } & LoginOptions &
+      Visit = {},
   ): Promise<Session<Data>> {
     const { user, data = {}, labels = [] } = options
     checkOthers(labels)
@@ -121,12 +156,11 @@ export class Sessions<Data extends object = JsonObject> {
     if (login && user !== undefined && login.user !== user) {
       throw new InvalidOption('`user` and `login` name different users')
     }
-    if (login) this.#check(login)
-    const session = new Session<Data>(this.#home, undefined)
+    const session = this.open(undefined, options)
     for (const [name, value] of Object.entries(data)) {
       if (value !== undefined) session.set(name as keyof Data & string, value as Data[keyof Data & string])
     }
-    await session.start(login, labels)
+    await session.start(login, labels, options)
     return session
   }
 
@@ -135,7 +169,7 @@ export class Sessions<Data extends object = JsonObject> {
     if (!isId(id)) return undefined
     const found = await this.#records.find(id)
     if (found.state !== 'live' || (await this.#isOver(found.entry))) return undefined
-    return infoOf<Data>(found.entry)
+    return await this.#info(found.entry)
   }
 
   /** A page of the live sessions with all the labels, in order of their ids. */
@@ -150,11 +184,24 @@ export class Sessions<Data extends object = JsonObject> {
     const sessions: SessionInfo<Data>[] = []
     for (const record of page.records) {
       const found = this.#records.opened(record)
-      if (found.state === 'live' && !(await this.#isOver(found.entry)))
-        sessions.push(infoOf<Data>(found.entry))
+      if (found.state === 'live' && !(await this.#isOver(found.entry))) {
+        sessions.push(await this.#info(found.entry))
+      }
       if (found.state === 'corrupt') this.#tellCorrupt(record.key.id, found.cause)
     }
     return { sessions, ...(page.next === undefined ? {} : { next: page.next }) }
+  }
+
+  /**
+   * Follows a session for as long as something lasts that it was opened for, such as a WebSocket.
+   *
+   * @param session One that is stored.
+   * @throws {SessionGone} when it is not.
+   * @throws {StoreUnavailable} and the store's other errors.
+   */
+  async follow(session: Session<Data>): Promise<Followed> {
+    if (session.id === undefined) throw new SessionGone('a session that is not stored can’t be followed')
+    return await this.#following.follow(session.id, session.user)
   }
 
   /** Destroys a session by its public id. Answers whether it was alive. */
@@ -187,36 +234,108 @@ export class Sessions<Data extends object = JsonObject> {
       end: async (id) => ((await this.#records.bury(id, 'revoked')) === 'buried' ? [id] : []),
       ...(filter.except === undefined ? {} : { except: [filter.except] }),
     })
+    const { onEvent, collection } = this.#settings
+    onEvent({ type: 'revoked-all', collection, labels, count: revoked.length })
     return revoked.length
+  }
+
+  async #info(entry: Entry): Promise<SessionInfo<Data>> {
+    const data = await this.#home.storing.shown(entry.envelope.data)
+    return infoOf<Data>(entry, data, this.#settings.devices, this.#records.now)
   }
 
   async #end(id: string, why: string): Promise<boolean> {
     const burial = await this.#records.bury(id, why)
     // Also where there was nothing left to do: whoever buried it may not have come so far.
     await this.#records.acknowledge([id])
+    const { onEvent, collection } = this.#settings
+    if (burial === 'buried') onEvent({ type: 'revoked', collection, id, why })
     return burial === 'buried'
   }
 
-  #held(parts: CredentialParts): Awaitable<Held | undefined> {
+  #read(parts: CredentialParts, visit: Visit): Awaitable<Read | undefined> {
+    if (visit.lock !== undefined) return this.#readLocked(parts, visit, milliseconds(visit.lock, 'lock'))
     const answer = admit(this.#records, parts, this.#settings.onEvent, (entry) => this.#isOutOfTime(entry))
-    return answer instanceof Promise ? answer.then((given) => this.#used(given)) : this.#used(answer)
+    return answer instanceof Promise
+      ? answer.then((given) => this.#admitted(given, parts, visit))
+      : this.#admitted(answer, parts, visit)
   }
 
-  #used(answer: Admitted | Refused): Awaitable<Held | undefined> {
-    if (!isAdmitted(answer)) return undefined
-    if (answer.as !== 'current' || !hasUnopenedWindows(answer.entry.envelope)) return this.#prolonged(answer)
-    return this.#openWindows(answer).then((held) => held && this.#prolonged(held))
+  /** Whoever only knows an id must not keep its owner waiting, so the secret is looked at before the lock is taken. */
+  async #readLocked(parts: CredentialParts, visit: Visit, patience: number): Promise<Read | undefined> {
+    const { onEvent, collection } = this.#settings
+    const isOver = (entry: Entry): boolean => this.#isOutOfTime(entry)
+    const first = await admit(this.#records, parts, onEvent, isOver)
+    if (!isAdmitted(first)) return await this.#admitted(first, parts, visit)
+    const release = await this.#records.leases.acquire(`${collection}/${parts.id}`, patience)
+    try {
+      const newest = await admit(this.#records, parts, onEvent, isOver, { strict: true })
+      const read = await this.#admitted(newest, parts, visit)
+      if (read) return { ...read, release }
+    } catch (error) {
+      await release()
+      throw error
+    }
+    await release()
+    return undefined
+  }
+
+  #admitted(answer: Admitted | Refused, parts: CredentialParts, visit: Visit): Awaitable<Held | undefined> {
+    if (!isAdmitted(answer)) return this.#listens ? this.#turnedAway(parts) : undefined
+    const { schema, binding } = this.#settings
+    if (schema || binding.address || binding.agent) return this.#examined(answer, visit)
+    const used = this.#used(answer, visit)
+    return used instanceof Promise ? used.then((held) => held && this.#let(held)) : used && this.#let(used)
+  }
+
+  /** Lets a session in, after everything that may keep it out: whoever is refused must not keep it alive. */
+  async #examined(answer: Admitted, visit: Visit): Promise<Held | undefined> {
+    const here = await admitHere(this.#home.storing, answer, visit)
+    // One that was given a new secret just now was used just now.
+    const used = here === answer ? await this.#used(answer, visit) : here
+    const { schema, onEvent } = this.#settings
+    const now = used && schema ? await this.#home.storing.migrate(used, schema) : used
+    if (!now) return undefined
+    if (now.isHidden === true) onEvent({ ...happening(now.entry), type: 'invalid-data' })
+    return this.#let(now)
+  }
+
+  #let(held: Held): Held {
+    if (this.#listens) this.#settings.onEvent({ ...happening(held.entry), type: 'loaded' })
+    return held
+  }
+
+  /** Tells of a client who comes back to a session that has timed out. It was answered, so nothing of this may fail. */
+  async #turnedAway({ id, secret }: CredentialParts): Promise<undefined> {
+    try {
+      const record = await this.#records.store.read(this.#records.key(id), { expired: true })
+      const found = this.#records.past(record)
+      if (!found || !('secret' in recognise(found.envelope, id, secret, this.#records.now))) return
+      const ends = Math.min(found.record.expiresAt, found.envelope.absolute)
+      if (this.#isOutOfTime(found) || this.#records.now >= ends) {
+        this.#settings.onEvent({ ...happening(found), type: 'expired' })
+      }
+    } catch {
+      // Nobody knows then what became of it.
+    }
+  }
+
+  #used(answer: Admitted, visit: Visit): Awaitable<Held | undefined> {
+    if (answer.as !== 'current' || !hasUnopenedWindows(answer.entry.envelope)) {
+      return this.#prolonged(answer, visit)
+    }
+    return this.#openWindows(answer, visit).then((held) => held && this.#prolonged(held, visit))
   }
 
   /** The successor was presented: its predecessors' windows begin to run, before anything is answered. */
-  async #openWindows({ entry, secret }: Admitted): Promise<Held | undefined> {
+  async #openWindows({ entry, secret }: Admitted, { keepAlive = true }: Visit): Promise<Held | undefined> {
     const { id } = entry.record.key
     return await this.#records.amend<Held | undefined>(
       id,
       entry,
       (found) => {
         if (found.state !== 'live') return { stop: undefined }
-        const { envelope } = found.entry
+        const { envelope, record } = found.entry
         const now = this.#records.now
         const recognition = recognise(envelope, id, secret, now)
         if (!('secret' in recognition)) return { stop: undefined }
@@ -227,8 +346,9 @@ export class Sessions<Data extends object = JsonObject> {
         return {
           write: {
             envelope: opened(envelope, this.#settings.grace, now),
-            // This write marks the session as used now, so it must prolong it as a touch would.
-            expiresAt: expiryOf(this.#settings, envelope.absolute, now),
+            // A write that marks the session as used now must prolong it as a touch would.
+            expiresAt: keepAlive ? expiryOf(this.#settings, envelope, now) : record.expiresAt,
+            touchedAt: keepAlive ? now : record.touchedAt,
           },
           answer: (written) => ({ entry: written, secret }),
         }
@@ -238,18 +358,18 @@ export class Sessions<Data extends object = JsonObject> {
   }
 
   /** Prolongs a session that was not used for a while; at most once per fraction of the idle timeout. */
-  #prolonged({ entry, secret }: Held): Awaitable<Held | undefined> {
-    const unused = this.#records.now - entry.record.touchedAt
+  #prolonged(held: Held, { keepAlive = true }: Visit): Awaitable<Held | undefined> {
+    const { record, envelope } = held.entry
+    const unused = this.#records.now - record.touchedAt
     // Also where the expiry can't move: by `touchedAt` it is judged when the idle timeout is shortened.
-    return unused < Math.max(this.#settings.touchAfter, 1)
-      ? { entry, secret }
-      : this.#touched({ entry, secret })
+    const isRecent = unused < Math.max(touchAfter(this.#settings, envelope), 1)
+    return !keepAlive || isRecent ? held : this.#touched(held)
   }
 
   async #touched(held: Held): Promise<Held | undefined> {
     const { record, envelope } = held.entry
     const now = this.#records.now
-    const expiresAt = Math.max(expiryOf(this.#settings, envelope.absolute, now), record.expiresAt)
+    const expiresAt = Math.max(expiryOf(this.#settings, envelope, now), record.expiresAt)
     const failed = (cause: unknown): void => {
       const { collection, id } = record.key
       this.#settings.onEvent({ type: 'touch-failed', collection, id, cause: cause as Error })
@@ -264,11 +384,8 @@ export class Sessions<Data extends object = JsonObject> {
     return { ...held, entry: { record: { ...record, expiresAt, touchedAt: now }, envelope } }
   }
 
-  /** Timeouts that were shortened since the session was written count at once. */
-  #isOutOfTime({ record, envelope }: Entry): boolean {
-    const { idle, touchAfter, absolute } = this.#settings
-    const now = this.#records.now
-    return now >= record.touchedAt + idle + touchAfter || now >= envelope.authenticatedAt + absolute
+  #isOutOfTime(entry: Entry): boolean {
+    return isOutOfTime(this.#settings, entry, this.#records.now)
   }
 
   async #isOver(entry: Entry): Promise<boolean> {
@@ -281,6 +398,30 @@ export class Sessions<Data extends object = JsonObject> {
     })
   }
 
+  #counted(): Counted | undefined {
+    const { limit } = this.#settings
+    if (!limit) return undefined
+    return {
+      records: this.#records,
+      limit,
+      isOver: (entry) => this.#isOver(entry),
+      end: (id, why) => this.#end(id, why),
+    }
+  }
+
+  async #keepLimit(entry: Entry): Promise<void> {
+    const counted = this.#counted()
+    if (!counted) return
+    try {
+      await keepLimit(counted, entry)
+    } catch (error) {
+      // Nobody is given its secret any more: it must not be one of those that count.
+      const isEnded = error instanceof TooManySessions || error instanceof SessionGone
+      if (!isEnded) await this.#end(entry.record.key.id, 'login failed').catch(() => undefined)
+      throw error
+    }
+  }
+
   #check(login: Login): void {
     // The marks of that time may have been tidied away.
     if (this.#records.now - login.at > this.#records.store.margin) {
@@ -290,18 +431,5 @@ export class Sessions<Data extends object = JsonObject> {
 
   #tellCorrupt(id: string, cause: Error): void {
     this.#settings.onEvent({ type: 'corrupt', collection: this.#settings.collection, id, cause })
-  }
-}
-
-function infoOf<Data extends object>({ record, envelope }: Entry): SessionInfo<Data> {
-  return {
-    id: record.key.id,
-    labels: record.labels,
-    createdAt: envelope.createdAt,
-    authenticatedAt: envelope.authenticatedAt,
-    touchedAt: record.touchedAt,
-    expiresAt: Math.min(record.expiresAt, envelope.absolute),
-    data: structuredClone(envelope.data) as Partial<Data>,
-    ...(envelope.user === undefined ? {} : { user: envelope.user }),
   }
 }

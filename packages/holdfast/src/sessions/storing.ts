@@ -5,41 +5,65 @@
 
 import { mintSecret } from '../credentials/credential.ts'
 import { digestOf } from '../credentials/digest.ts'
-import { ConflictingChange, SessionGone } from '../errors.ts'
+import { ConflictingChange, InvalidValue, RevokedMeanwhile, SessionGone } from '../errors.ts'
 import { create, kept } from '../records/creating.ts'
 import { type Epochs, type JsonObject, labelsOf, type Living } from '../records/envelope.ts'
-import type { Decision, Entry, Found, Records } from '../records/records.ts'
+import type { Decision, Entry, Found, Records, Rewritten } from '../records/records.ts'
 import { cycled, recognise, rotated } from '../records/rotation.ts'
-import { applied, type Changes, onceOnly, reapplied, storableData } from '../records/saving.ts'
+import {
+  type Applied,
+  applied,
+  type Changes,
+  onceOnly,
+  reapplied,
+  sameData,
+  storableData,
+} from '../records/saving.ts'
+import type { Awaitable } from '../store/contract.ts'
 import type { Instant, Label } from '../store/record.ts'
-import { absoluteEnd, expiryOf, type SessionSettings } from './options.ts'
-
-/** A login that has begun: made by `sessions.begin` before the credential is checked. Plain data, may be stored. */
-export interface Login {
-  readonly user: string
-  /** The epochs of the user's marks when it began. */
-  readonly epochs: Epochs
-  /** When it began, milliseconds since 1970 UTC. */
-  readonly at: number
-  /** The other labels whose epochs were read. @default [] */
-  readonly labels?: readonly Label[]
-}
+import { parted } from './dictionary.ts'
+import { absoluteEnd, expiryOf, touchAfter } from './expiry.ts'
+import { type FactsChange, withFacts, withoutFacts } from './facts.ts'
+import type { SessionSettings } from './options.ts'
+import { epochsAfter, isAnother, type Login } from './login.ts'
+import { checkData, migrated, type SessionSchema } from './schema.ts'
+import { opening, seen, type Visit } from './visit.ts'
 
 /** A session's record and the secret that its client carries from now on. */
 export interface Held {
   readonly entry: Entry
   readonly secret: string
+  /** The schema refuses what is stored: it is not shown, and the first change replaces it. */
+  readonly isHidden?: boolean
+}
+
+/** What a request changes. */
+export interface Pending extends Changes {
+  readonly facts: FactsChange
+  readonly visit: Visit
 }
 
 /** What a new session begins with. */
 export interface Beginning {
   readonly login: Login | undefined
   readonly labels: readonly Label[]
-  readonly changes: Changes
+  readonly pending: Pending
+}
+
+/** When a session was last used, and when it ends therefore. */
+interface Use {
+  readonly expiresAt: Instant
+  readonly touchedAt: number
 }
 
 /** What a change came to. */
 type Stored = 'gone' | Held | { readonly conflicts: readonly string[] }
+
+/** What is told of a session. */
+type Told =
+  | { readonly type: 'created' }
+  | { readonly type: 'rotated'; readonly cycled: boolean }
+  | { readonly type: 'revoked'; readonly why: string }
 
 /** Puts a new secret into an envelope. */
 type SecretChange = (envelope: Living, id: string, current: string, next: string) => Living
@@ -53,51 +77,119 @@ export class Storing {
     this.settings = settings
   }
 
-  /** Stores a new session. @throws {RevokedMeanwhile} */
-  async create({ login, labels: others, changes }: Beginning): Promise<Held> {
+  /** Stores a new session. @throws {RevokedMeanwhile} @throws {InvalidData} */
+  async create({ login, labels: others, pending }: Beginning): Promise<Held> {
     const { records, settings } = this
     const now = records.now
     const secret = mintSecret()
-    const absolute = absoluteEnd(settings, now)
     const labels = labelsOf(login?.user, others)
-    const envelope: Living = {
+    const plain: Living = {
       state: 'live',
       digest: digestOf(secret),
       past: [],
       createdAt: now,
       authenticatedAt: now,
-      absolute,
+      absolute: absoluteEnd(settings, pending.facts.remembered === true, now),
       latest: 0,
       epochs: await this.#epochs(labels, login),
-      data: applied({}, changes),
+      data: await this.#checked(applied({}, pending)),
       ...(login ? { user: login.user } : {}),
     }
-    const entry = await create(records, { envelope, labels, expiresAt: expiryOf(settings, absolute, now) })
+    const envelope = withFacts(plain, {
+      ...opening(settings, pending.visit, undefined, now),
+      ...pending.facts,
+    })
+    const entry = await create(records, { envelope, labels, expiresAt: expiryOf(settings, envelope, now) })
+    this.#tell({ type: 'created' }, entry)
     return { entry, secret }
   }
 
-  /** Applies changes. @throws {SessionGone} @throws {ConflictingChange} @throws {OutcomeUnknown} */
-  async save(held: Held, changes: Changes): Promise<Held> {
-    return await this.#amend(held, (found, uncertain) => this.#decideSave(found, held, changes, uncertain))
+  /** Applies changes. @throws {SessionGone} @throws {ConflictingChange} @throws {OutcomeUnknown} @throws {InvalidData} */
+  async save(held: Held, pending: Pending): Promise<Held> {
+    return await this.#amend(held, (found, uncertain) => this.#decideSave(found, held, pending, uncertain))
+  }
+
+  /** Prolongs on purpose, or shortens: other than a touch, and in one write with the changes. @throws {SessionGone} */
+  async refresh(held: Held, pending: Pending, age: number | undefined): Promise<Held> {
+    if (age === 0) return await this.#endedNow(held)
+    return await this.#amend(held, async (found, uncertain) => {
+      const decision = await this.#decideSave(found, held, pending, uncertain)
+      if (!('write' in decision)) return decision
+      const now = this.records.now
+      const { envelope } = decision.write
+      if (age === undefined) {
+        return setsExpiry(pending)
+          ? decision
+          : { ...decision, write: { envelope, ...this.#usedNow(envelope) } }
+      }
+      const until = now + age
+      const written = {
+        envelope: withFacts(envelope, { until }),
+        expiresAt: Math.min(until, envelope.absolute),
+        touchedAt: now,
+      }
+      return { ...decision, write: this.#ending(found, written) }
+    })
+  }
+
+  /**
+   * Stored data as the schema has it now: stored in its new form where it had an older one, hidden where the schema
+   * refuses it. `undefined` for a session that has ended.
+   */
+  async migrate(held: Held, schema: SessionSchema): Promise<Held | undefined> {
+    const { entry, secret } = held
+    const first = await migrated(schema, entry.envelope.data)
+    if (first === entry.envelope.data) return held
+    if (!first) return { ...held, isHidden: true }
+    return await this.records.amend<Held | undefined>(
+      entry.record.key.id,
+      entry,
+      async (found) => {
+        const fresh = this.#mine(found, held)
+        if (!fresh) return { stop: undefined }
+        const data = await migrated(schema, fresh.envelope.data)
+        if (!data) return { stop: { entry: fresh, secret, isHidden: true } }
+        if (data === fresh.envelope.data) return { stop: { entry: fresh, secret } }
+        const { expiresAt, touchedAt } = fresh.record
+        return {
+          write: { envelope: { ...fresh.envelope, data }, expiresAt, touchedAt },
+          answer: (written) => ({ entry: written, secret }),
+        }
+      },
+      { repeatable: true },
+    )
+  }
+
+  /** Data as it is shown: in the schema's present form, and nothing where the schema refuses it. */
+  async shown(data: JsonObject): Promise<JsonObject> {
+    const { schema } = this.settings
+    return schema ? ((await migrated(schema, data)) ?? {}) : data
   }
 
   /** Runs a function on the newest data, again where another request was faster. @throws {SessionGone} */
   async update<R>(
     held: Held,
     change: (data: JsonObject) => R,
-  ): Promise<{ readonly entry: Entry; readonly answer: R }> {
-    const amended = await this.records.amend<{ entry: Entry; answer: R } | undefined>(
+    visit: Visit,
+  ): Promise<{ readonly held: Held; readonly answer: R }> {
+    const amended = await this.records.amend<{ held: Held; answer: R } | undefined>(
       held.entry.record.key.id,
       // What the function decides, to throw perhaps, must be decided on what is there now.
       undefined,
-      (found) => {
+      async (found) => {
         const fresh = this.#mine(found, held)
         if (!fresh) return { stop: undefined }
-        const data = structuredClone(fresh.envelope.data)
-        const answer = change(data)
+        const [data, reserved] = parted(await this.shown(fresh.envelope.data))
+        const given = structuredClone(data)
+        const answer = change(given)
         if (answer instanceof Promise) throw new TypeError('the function of update must not be asynchronous')
-        const envelope = { ...fresh.envelope, data: storableData(data) }
-        return { write: { envelope, ...this.#used(fresh) }, answer: (entry) => ({ entry, answer }) }
+        const next = await this.#checked({ ...storableOwn(given), ...reserved })
+        const facts = seen(this.settings, visit, fresh, this.records.now)
+        const envelope = withFacts({ ...fresh.envelope, data: next }, facts)
+        return {
+          write: { envelope, ...this.#used(fresh, visit) },
+          answer: (entry) => ({ held: { entry, secret: held.secret }, answer }),
+        }
       },
       { repeatable: false },
     )
@@ -106,114 +198,175 @@ export class Storing {
   }
 
   /** A new principal: all earlier secrets end at once. @throws {SessionGone} @throws {ConflictingChange} */
-  async login(held: Held, login: Login, changes: Changes): Promise<Held> {
+  async login(held: Held, login: Login, pending: Pending): Promise<Held> {
     await this.#refuseStruck(held.entry)
     const now = this.records.now
     const logIn: SecretChange = (envelope, _id, _current, next) => ({
-      ...cycled(envelope, next, now),
+      ...cycled(isAnother(envelope, login) ? withoutFacts(envelope) : envelope, next, now),
       user: login.user,
       authenticatedAt: now,
-      absolute: absoluteEnd(this.settings, now),
+      absolute: absoluteEnd(this.settings, pending.facts.remembered === true, now),
       epochs: epochsAfter(login, envelope.epochs),
     })
-    return await this.#ended(await this.#changeSecret(held, changes, logIn, { login }))
+    return await this.#ended((await this.#changeSecret(held, pending, logIn, { login })).stored)
   }
 
   /** A login that was stored takes itself back where a revocation overlapped it. @throws {RevokedMeanwhile} */
   async keepLogin({ entry }: Held): Promise<void> {
-    await kept(this.records, entry)
+    try {
+      await kept(this.records, entry)
+    } catch (error) {
+      if (error instanceof RevokedMeanwhile) this.#tell({ type: 'revoked', why: 'revoked meanwhile' }, entry)
+      throw error
+    }
   }
 
   /** A new secret; the old one has a window. Somebody else's rotation since then is taken over instead. */
-  async rotate(held: Held, changes: Changes): Promise<Held> {
+  async rotate(held: Held, pending: Pending): Promise<Held> {
     const { settings, records } = this
     const windows = { grace: settings.grace, cap: settings.graceCap }
     const rotate: SecretChange = (envelope, id, current, next) =>
       rotated(envelope, id, { current, next }, windows, records.now)
-    return await this.#changeSecret(held, changes, rotate, { adopts: true })
+    const { stored, isMine } = await this.#changeSecret(held, pending, rotate, { adopts: true })
+    if (isMine) this.#tell({ type: 'rotated', cycled: false }, stored.entry)
+    return stored
   }
 
   /** A new secret, and no window for the old one. */
-  async cycleKey(held: Held, changes: Changes): Promise<Held> {
+  async cycleKey(held: Held, pending: Pending): Promise<Held> {
     const cycle: SecretChange = (envelope, _id, _current, next) => cycled(envelope, next, this.records.now)
-    return await this.#ended(await this.#changeSecret(held, changes, cycle))
+    return await this.#ended((await this.#changeSecret(held, pending, cycle)).stored)
   }
 
   /** The old secrets have ended: it is said when no cache takes them any more. */
   async #ended(held: Held): Promise<Held> {
     await this.records.acknowledge([held.entry.record.key.id])
+    this.#tell({ type: 'rotated', cycled: true }, held.entry)
     return held
   }
 
   // ── deciding on the newest copy ───────────────────────────────────────────────────────────────────────────
 
-  async #amend(held: Held, decide: (found: Found, uncertain: boolean) => Decision<Stored>): Promise<Held> {
+  async #amend(
+    held: Held,
+    decide: (found: Found, uncertain: boolean) => Awaitable<Decision<Stored>>,
+  ): Promise<Held> {
     const { entry } = held
     const stored = await this.records.amend<Stored>(entry.record.key.id, entry, decide, { repeatable: true })
     if (stored === 'gone') throw gone(entry)
     if ('conflicts' in stored) throw conflicting(stored.conflicts)
+    if (stored.entry.record.expiresAt < entry.record.expiresAt) await this.#shortened(stored)
     return stored
   }
 
-  #decideSave(found: Found, held: Held, changes: Changes, uncertain: boolean): Decision<Stored> {
+  /** Ends it here and now. What was to be changed in it is of no use to anybody. @throws {SessionGone} */
+  async #endedNow(held: Held): Promise<Held> {
+    const { entry } = held
+    await this.#amend(held, (found) => ({ stop: this.#mine(found, held) ? held : 'gone' }))
+    const over = { ...held, entry: { ...entry, record: { ...entry.record, expiresAt: this.records.now } } }
+    await this.#shortened(over)
+    return over
+  }
+
+  /** That it ends earlier is said when no cache answers with the later end any more. */
+  async #shortened({ entry }: Held): Promise<void> {
+    const { id } = entry.record.key
+    // A creation that was delayed on its way may take the place of what has expired, but never of a tombstone.
+    const isOver = entry.record.expiresAt <= this.records.now
+    if (isOver) await this.records.bury(id, 'expired at once')
+    await this.records.acknowledge([id])
+    if (isOver) this.#tell({ type: 'revoked', why: 'expired at once' }, entry)
+  }
+
+  #decideSave(found: Found, held: Held, pending: Pending, uncertain: boolean): Awaitable<Decision<Stored>> {
     const fresh = this.#mine(found, held)
     if (!fresh) return { stop: 'gone' }
-    const merged = this.#merged(fresh, held, changes, uncertain)
-    if (merged.conflicts) return { stop: merged }
-    return {
-      write: { envelope: { ...fresh.envelope, data: merged.data }, ...this.#used(fresh) },
-      answer: (entry) => ({ entry, secret: held.secret }),
+    const decided = (merged: Applied): Decision<Stored> => {
+      if (merged.conflicts) return { stop: merged }
+      return {
+        write: this.#changed(found, fresh, { ...fresh.envelope, data: merged.data }, pending),
+        answer: (entry) => heldAs(held, entry, held.secret),
+      }
     }
+    const merged = this.#merged(fresh, held, pending, uncertain)
+    return merged instanceof Promise ? merged.then(decided) : decided(merged)
   }
 
   async #changeSecret(
     held: Held,
-    changes: Changes,
+    pending: Pending,
     change: SecretChange,
     { login, adopts = false }: { readonly login?: Login; readonly adopts?: boolean } = {},
-  ): Promise<Held> {
+  ): Promise<{ readonly stored: Held; readonly isMine: boolean }> {
     const { id } = held.entry.record.key
     const next = mintSecret()
     const digest = digestOf(next)
-    return await this.#amend(held, (found, uncertain) => {
+    const stored = await this.#amend(held, async (found, uncertain) => {
       const fresh = this.#mine(found, { ...held, secret: isHolding(found, digest) ? next : held.secret })
       if (!fresh) return { stop: 'gone' }
       // A write whose answer was lost has happened after all: the new secret is there.
-      if (fresh.envelope.digest === digest) return { stop: { entry: fresh, secret: next } }
+      if (fresh.envelope.digest === digest) return { stop: heldAs(held, fresh, next) }
       const recognition = recognise(fresh.envelope, id, held.secret, this.records.now)
       if (!('secret' in recognition)) return { stop: 'gone' }
       // Many requests that rotate at once must not push each other's secrets out of the record's memory.
       if (adopts && recognition.as === 'predecessor') {
         const adopted = { ...held, secret: recognition.secret }
-        if (isEmpty(changes)) return { stop: { entry: fresh, secret: adopted.secret } }
-        return this.#decideSave(found, adopted, changes, uncertain)
+        if (isEmpty(pending)) return { stop: heldAs(held, fresh, adopted.secret) }
+        return await this.#decideSave(found, adopted, pending, uncertain)
       }
-      const merged = this.#merged(fresh, held, changes, uncertain)
+      // What somebody else left in it is not for who logs in now.
+      const merged: Applied = isAnother(fresh.envelope, login)
+        ? { data: await this.#checked(applied({}, pending)) }
+        : await this.#merged(fresh, held, pending, uncertain)
       if (merged.conflicts) return { stop: merged }
-      const envelope = { ...change(fresh.envelope, id, recognition.secret, next), data: merged.data }
+      const changed = change(fresh.envelope, id, recognition.secret, next)
+      const facts = this.#reopened({ ...fresh, envelope: changed }, pending)
+      const envelope = withFacts({ ...changed, data: merged.data }, facts)
       const labels = login ? { labels: labelsOf(login.user, fresh.record.labels) } : {}
+      const isEnding = login !== undefined || setsExpiry(pending)
+      const when = isEnding ? this.#usedNow(envelope) : this.#cycledNow({ ...fresh, envelope }, pending.visit)
+      const written = { envelope, ...when, ...labels }
       return {
-        write: { envelope, expiresAt: this.#expiry(envelope), ...labels },
-        answer: (entry) => ({ entry, secret: next }),
+        write: isEnding ? this.#ending(found, written) : written,
+        answer: (entry) => heldAs(held, entry, next),
       }
     })
+    return { stored, isMine: stored.secret === next }
   }
 
-  /** My changes on the newest copy. */
-  #merged(
+  /** What is noted where a session gets a new secret. */
+  #reopened(entry: Entry, { facts, visit }: Pending): FactsChange {
+    const { now } = this.records
+    return { ...opening(this.settings, visit, entry, now), rotatedAt: now, ...facts }
+  }
+
+  /** My changes on the newest copy. @throws {InvalidData} */
+  #merged(fresh: Entry, held: Held, changes: Changes, uncertain: boolean): Awaitable<Applied> {
+    const { schema } = this.settings
+    if (schema && !isUnchanged(changes)) return this.#checkedMerge(schema, fresh, held, changes, uncertain)
+    return this.#merge(fresh, held, changes, uncertain)
+  }
+
+  async #checkedMerge(
+    schema: SessionSchema,
     fresh: Entry,
-    { entry: base }: Held,
+    held: Held,
     changes: Changes,
     uncertain: boolean,
-  ): ReturnType<typeof reapplied> {
-    if (fresh.record.version === base.record.version) return { data: applied(fresh.envelope.data, changes) }
+  ): Promise<Applied> {
+    // What is hidden is replaced; but what another request has put in its place meanwhile is not.
+    const isRefused = held.isHidden === true && !(await migrated(schema, fresh.envelope.data))
+    const merged = this.#merge(fresh, held, isRefused ? { ...changes, cleared: true } : changes, uncertain)
+    if (!merged.conflicts) await checkData(schema, merged.data)
+    return merged
+  }
+
+  #merge(fresh: Entry, { entry: base }: Held, changes: Changes, uncertain: boolean): Applied {
+    const isFresh = fresh.record.version === base.record.version
+    if (isFresh && !hasOlderBase(changes)) return { data: applied(fresh.envelope.data, changes) }
     const { conflicts } = this.settings
-    return reapplied(
-      base.envelope.data,
-      fresh.envelope.data,
-      changes,
-      uncertain ? onceOnly(conflicts) : conflicts,
-    )
+    const policy = uncertain ? onceOnly(conflicts) : conflicts
+    return reapplied(base.envelope.data, fresh.envelope.data, changes, policy)
   }
 
   /** The newest copy, if it is still the session that this request was let into: same secret, same principal. */
@@ -240,28 +393,93 @@ export class Storing {
     return { ...(others.length > 0 ? await this.records.marks.epochs(others) : {}), ...login?.epochs }
   }
 
+  /** How a save is written. */
+  #changed(found: Found, fresh: Entry, changed: Living, pending: Pending): Rewritten {
+    const noted = seen(this.settings, pending.visit, fresh, this.records.now)
+    const envelope = withFacts(changed, { ...noted, ...pending.facts })
+    if (!setsExpiry(pending)) return { envelope, ...this.#used({ ...fresh, envelope }, pending.visit) }
+    return this.#ending(found, { envelope, ...this.#usedNow(envelope) })
+  }
+
+  /** A write that sets the expiry on purpose, also to an earlier one: then the tombstone must outlive the later. */
+  #ending(found: Found, written: Rewritten): Rewritten {
+    const before = found.state === 'live' ? found.entry.record.expiresAt : 0
+    const latest = Math.max(written.envelope.latest, before > written.expiresAt ? before : 0)
+    return { ...written, envelope: { ...written.envelope, latest }, setsExpiry: true }
+  }
+
   /** A save prolongs like a touch, no more often: an expiry that stays spares the store an index. */
-  #used({ record, envelope }: Entry): { readonly expiresAt: Instant; readonly touchedAt: number } {
-    const { now } = this.records
+  #used({ record, envelope }: Entry, { keepAlive = true }: Visit): Use {
     const { expiresAt, touchedAt } = record
-    if (now - touchedAt < this.settings.touchAfter) return { expiresAt, touchedAt }
-    return { expiresAt: this.#expiry(envelope), touchedAt: now }
+    const isRecent = this.records.now - touchedAt < touchAfter(this.settings, envelope)
+    return !keepAlive || isRecent ? { expiresAt, touchedAt } : this.#usedNow(envelope)
+  }
+
+  /** A new secret counts as a use, unless the request is none. */
+  #cycledNow({ record, envelope }: Entry, { keepAlive = true }: Visit): Use {
+    const { expiresAt, touchedAt } = record
+    return keepAlive ? this.#usedNow(envelope) : { expiresAt, touchedAt }
+  }
+
+  #usedNow(envelope: Living): Use {
+    return { expiresAt: this.#expiry(envelope), touchedAt: this.records.now }
   }
 
   #expiry(envelope: Living): Instant {
-    return expiryOf(this.settings, envelope.absolute, this.records.now)
+    return expiryOf(this.settings, envelope, this.records.now)
+  }
+
+  /** @throws {InvalidData} */
+  async #checked(data: JsonObject): Promise<JsonObject> {
+    if (this.settings.schema) await checkData(this.settings.schema, data)
+    return data
+  }
+
+  #tell(event: Told, entry: Entry): void {
+    this.settings.onEvent({ ...happening(entry), ...event })
   }
 }
 
-/** What the login is about begins anew with it; an epoch that the session had before must not make up for it. */
-function epochsAfter({ user, labels = [], epochs }: Login, before: Epochs): Epochs {
-  const renewed = labelsOf(user, labels)
-  const kept = Object.entries(before).filter(([each]) => !renewed.includes(each))
-  return { ...Object.fromEntries(kept), ...epochs }
+/** What an event says of a session. */
+export function happening({ record, envelope }: Entry): {
+  readonly collection: string
+  readonly id: string
+  readonly user?: string
+} {
+  const { collection, id } = record.key
+  return { collection, id, ...(envelope.user === undefined ? {} : { user: envelope.user }) }
 }
 
-function isEmpty({ cleared, keys }: Changes): boolean {
+function setsExpiry({ facts }: Pending): boolean {
+  return 'expiry' in facts || 'remembered' in facts
+}
+
+function isEmpty(pending: Pending): boolean {
+  return isUnchanged(pending) && Object.keys(pending.facts).length === 0
+}
+
+function isUnchanged({ cleared, keys }: Changes): boolean {
   return !cleared && keys.size === 0
+}
+
+/** Whether something was changed inside of a value that another request may have replaced since it was taken out. */
+function hasOlderBase({ keys }: Changes): boolean {
+  for (const change of keys.values()) if (change !== 'deleted' && 'from' in change) return true
+  return false
+}
+
+/** What was stored; hidden is what was hidden before, and nothing that replaced it. */
+function heldAs({ entry: before, isHidden = false }: Held, entry: Entry, secret: string): Held {
+  if (!isHidden || !sameData(before.envelope.data, entry.envelope.data)) return { entry, secret }
+  return { entry, secret, isHidden }
+}
+
+/** What the function of an update has made. @throws {InvalidValue} */
+function storableOwn(data: JsonObject): JsonObject {
+  const [own, reserved] = parted(storableData(data))
+  const [name] = Object.keys(reserved)
+  if (name === undefined) return own
+  throw new InvalidValue(`the key ${JSON.stringify(name)} is used for messages and tests`)
 }
 
 function isHolding(found: Found, digest: string): boolean {

@@ -105,11 +105,11 @@ function bareApp({ settings, logTo = process.stderr }: ServiceParts): App {
 function contextOf({ store, settings, installation }: ServiceParts, app: App): Context {
   const { sessionIdle, sessionAbsolute, namespace } = settings
   const onEvent = (event: RecordEvent) => {
-    const { type, collection, id } = event
-    app.log.warn(
-      { event: type, collection, id, ...('cause' in event ? { err: event.cause } : {}) },
-      'security event',
-    )
+    const { type, ...told } = event
+    const fields = { event: type, ...told, ...('cause' in event ? { err: event.cause } : {}) }
+    if (type === 'loaded') app.log.debug(fields, 'session event')
+    else if (isHappening(type)) app.log.info(fields, 'session event')
+    else app.log.warn(fields, 'security event')
   }
   return {
     store,
@@ -180,4 +180,9 @@ function description() {
     },
     security: [{ bearer: [] }],
   }
+}
+
+/** What is as it should be, and only for an audit. */
+function isHappening(type: RecordEvent['type']): boolean {
+  return ['created', 'login', 'rotated', 'revoked', 'revoked-all', 'expired'].includes(type)
 }

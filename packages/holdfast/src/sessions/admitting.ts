@@ -1,0 +1,45 @@
+/** Admission by binding: whether a request may use the session from where it comes. */
+
+import { SessionGone } from '../errors.ts'
+import { type Bond, differences } from './binding.ts'
+import { factsOf } from './facts.ts'
+import { type Held, happening, type Storing } from './storing.ts'
+import type { Visit } from './visit.ts'
+
+/** The session for this request: with another secret where the policy says so, `undefined` where it is refused. */
+export async function admitHere(storing: Storing, held: Held, visit: Visit): Promise<Held | undefined> {
+  const { binding, onEvent } = storing.settings
+  if (!visit.client) return held
+  const found = differences(binding, factsOf(held.entry.envelope), visit.client)
+  const judged = await Promise.all(found.map((bond) => judge(storing, held, visit, bond)))
+  const done = judged.includes('refuse') ? 'refuse' : judged.includes('rotate') ? 'rotate' : 'accept'
+  for (const bond of found) {
+    onEvent({ ...happening(held.entry), type: 'suspicious', bond, done: told[done] })
+  }
+  if (done === 'refuse') return undefined
+  if (done === 'accept') return held
+  try {
+    return await storing.cycleKey(held, { cleared: false, keys: new Map(), facts: {}, visit })
+  } catch (error) {
+    // Another request was faster to change the secret, and this one's is over.
+    if (error instanceof SessionGone) return undefined
+    throw error
+  }
+}
+
+const told = { refuse: 'refused', rotate: 'rotated', accept: 'accepted' } as const
+
+async function judge(
+  { settings }: Storing,
+  { entry }: Held,
+  { client = {} }: Visit,
+  bond: Bond,
+): Promise<keyof typeof told> {
+  const policy = settings.binding[bond]!.policy
+  if (policy === 'record') return 'accept'
+  if (typeof policy === 'string') return policy
+  const { user } = entry.envelope
+  const suspicion = { id: entry.record.key.id, bond, client, ...(user === undefined ? {} : { user }) }
+  const answer = await policy(suspicion)
+  return Object.hasOwn(told, answer) ? answer : 'refuse'
+}

@@ -1,0 +1,206 @@
+/**
+ * What one request holds of a session: reads it once, keeps what is to be stored until it was, and lets what goes to
+ * the store wait its turn.
+ */
+
+import type { CredentialParts } from '../credentials/credential.ts'
+import { SessionNotLoaded } from '../errors.ts'
+import type { Release } from '../records/leases.ts'
+import type { Awaitable } from '../store/contract.ts'
+import type { Label } from '../store/record.ts'
+import { type Facts, type FactsChange, factsOf } from './facts.ts'
+import type { Login } from './login.ts'
+import type { Held, Pending, Storing } from './storing.ts'
+import type { Visit } from './visit.ts'
+import type { WorkingCopy } from './working-copy.ts'
+
+/** What a session needs of the `Sessions` that it came from. */
+export interface SessionHome {
+  readonly storing: Storing
+  /** Reads the session of a request, once it was decided to let it in. */
+  read(parts: CredentialParts, visit: Visit): Awaitable<Read | undefined>
+  begin(principal: { readonly user: string }): Promise<Login>
+  /** Before a login is stored: whether it may be. */
+  mayLogIn(login: Login, held: Held | undefined): Promise<void>
+  /** After a login was stored: one too many sessions of the user's is ended, or this one is refused. */
+  limit(held: Held): Promise<void>
+  /** Ends the session that a request came with, by whatever secret of its own. */
+  logout(credential: string): Promise<boolean>
+}
+
+/** What a request came with. */
+export interface Arrival {
+  readonly visit: Visit
+  /** What the client sent, and what it says; missing where it is no credential of ours. */
+  readonly credential?: string
+  readonly parts?: CredentialParts
+}
+
+/** What was read. */
+export interface Read extends Held {
+  /** Lets go of the lock. */
+  readonly release?: Release
+}
+
+const nothing: FactsChange = {}
+const nobodys: Facts = {}
+
+export class Holding {
+  readonly home: SessionHome
+  readonly arrival: Arrival
+  /** What is stored; `undefined` for a new session. */
+  held: Held | undefined
+  /** The labels of a new session. */
+  labels: readonly Label[] = []
+  isLoaded: boolean
+  isDestroyed = false
+  hasOtherEnd = false
+  readonly #copy: WorkingCopy
+  /** Missing until it was asked for. */
+  #loading: Awaitable<void> | undefined
+  #facts: FactsChange = nothing
+  #saving: Promise<unknown> | undefined
+  #release: Release | undefined
+  #isReleased = false
+
+  constructor(home: SessionHome, arrival: Arrival, copy: WorkingCopy) {
+    this.home = home
+    this.arrival = arrival
+    this.#copy = copy
+    this.isLoaded = arrival.parts === undefined
+    if (this.isLoaded) copy.rebase({})
+  }
+
+  /** @throws {SessionNotLoaded} */
+  get known(): Held | undefined {
+    if (this.isLoaded) return this.held
+    throw new SessionNotLoaded('this session is not loaded yet: `await session.load()` first')
+  }
+
+  /** Its facts, with what this request has changed. @throws {SessionNotLoaded} */
+  get facts(): Facts {
+    const stored = this.known ? factsOf(this.known.entry.envelope) : nobodys
+    return this.#facts === nothing ? stored : ({ ...stored, ...this.#facts } as Facts)
+  }
+
+  get hasNewFacts(): boolean {
+    return this.#facts !== nothing
+  }
+
+  get isLocked(): boolean {
+    return this.#release !== undefined
+  }
+
+  /** To be stored with what else is. */
+  note(facts: FactsChange): void {
+    this.#facts = { ...this.#facts, ...facts }
+  }
+
+  // ── loading ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Reads it from the store, once however often it is called. */
+  load(): Awaitable<void> {
+    if (this.isLoaded) return
+    this.#loading ??= this.#read()
+    return this.#loading
+  }
+
+  /** Lets go of the lock: also of one that this request still waits for. */
+  async release(): Promise<void> {
+    const release = this.#release
+    this.#release = undefined
+    this.#isReleased = true
+    await release?.()
+  }
+
+  #read(): Awaitable<void> {
+    const { parts, visit } = this.arrival
+    const read = this.home.read(parts!, visit)
+    if (!(read instanceof Promise)) {
+      this.#arrived(read)
+      return
+    }
+    return read.then(
+      async (answer) => {
+        this.#arrived(answer)
+        if (this.#isReleased) await this.release()
+      },
+      (error: unknown) => {
+        // The store failed: the next who asks may have more luck.
+        this.#loading = undefined
+        throw error
+      },
+    )
+  }
+
+  #arrived(read: Read | undefined): void {
+    this.isLoaded = true
+    if (!read) {
+      this.#copy.rebase({})
+      return
+    }
+    this.#release = read.release
+    this.hold(read)
+  }
+
+  // ── storing ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** What goes to the store waits its turn, so that nothing is answered before all that was asked for is stored. */
+  async inTurn<T>(task: () => Promise<T>): Promise<T> {
+    if (!this.isLoaded) await this.load()
+    const turn = this.#saving ? this.#saving.then(task) : task()
+    this.#saving = turn.catch(() => undefined)
+    return await turn
+  }
+
+  /**
+   * Stores what was changed and takes up what is stored then. What could not be stored is unsaved again.
+   *
+   * @param now.facts Facts that are stored now or never.
+   * @param now.inside Also what was changed inside of stored values. @default true
+   */
+  async stored(
+    store: (pending: Pending) => Promise<Held>,
+    { facts: more, inside = true }: { readonly facts?: FactsChange; readonly inside?: boolean } = {},
+  ): Promise<Held> {
+    const changes = this.#copy.take(inside)
+    const facts = this.#facts
+    this.#facts = nothing
+    const pending = { ...changes, facts: { ...facts, ...more }, visit: this.arrival.visit }
+    try {
+      const held = await store(pending)
+      if (!inside) this.#copy.dropChangesInside()
+      this.hold(held)
+    } catch (error) {
+      this.#copy.putBack(changes)
+      if (facts !== nothing) this.#facts = { ...facts, ...this.#facts }
+      throw error
+    }
+    this.isDestroyed = false
+    this.hasOtherEnd ||= 'expiry' in pending.facts || 'remembered' in pending.facts
+    return this.held!
+  }
+
+  hold(held: Held): void {
+    this.held = held
+    this.#copy.rebase(held.isHidden === true ? {} : held.entry.envelope.data)
+  }
+
+  /** What was stored is not there any more. */
+  forget(): void {
+    this.held = undefined
+    this.labels = []
+    this.#facts = nothing
+    this.#copy.empty()
+  }
+
+  /** What took itself back is not there any more. */
+  async orForget(task: () => Promise<unknown>): Promise<void> {
+    try {
+      await task()
+    } catch (error) {
+      this.forget()
+      throw error
+    }
+  }
+}

@@ -1,0 +1,272 @@
+/**
+ * How sessions by secret id are stored: created, saved, ended. Every change is decided on the newest copy of the
+ * record, never on the one that was read.
+ */
+
+import { ConflictingChange, DeadlineExceeded, SessionGone } from '../../errors.ts'
+import { kept } from '../../records/creating.ts'
+import {
+  type Epochs,
+  type JsonObject,
+  labelsOf,
+  type Living,
+  packed,
+  type Tombstone,
+} from '../../records/envelope.ts'
+import type { Decision, Entry, Found, Records } from '../../records/records.ts'
+import { applied, type Changes, onceOnly, reapplied, storableData } from '../../records/saving.ts'
+import { type Instant, type Label, label, never } from '../../store/record.ts'
+import type { KeyedSettings } from './settings.ts'
+
+/** What a session is, as it was read or written: the base of a later save. Nobody may change it. */
+export interface Kept {
+  readonly data: JsonObject
+  readonly expiresAt: Instant
+  readonly entry: Entry
+}
+
+/** What a save came to. */
+type Saved = 'gone' | Entry | { readonly conflicts: readonly string[] }
+
+/** Whose a session becomes by a change, where that is somebody else than before. */
+interface Person {
+  readonly user: string | undefined
+  readonly epochs: Epochs
+  readonly labels: readonly Label[]
+}
+
+/** The entry as callers hold it. */
+export function keptOf(entry: Entry): Kept {
+  const { record, envelope } = entry
+  return { data: envelope.data, expiresAt: Math.min(record.expiresAt, envelope.absolute), entry }
+}
+
+export class KeyedStoring {
+  readonly #records: Records
+  readonly #settings: KeyedSettings
+
+  constructor(records: Records, settings: KeyedSettings) {
+    this.#records = records
+    this.#settings = settings
+  }
+
+  /**
+   * Stores a new session.
+   *
+   * @param from The session that it continues under a new id.
+   * @throws {SessionGone} @throws {ConflictingChange} @throws {RevokedMeanwhile}
+   */
+  async create(id: string, data: JsonObject, expiresAt: Instant, from?: Kept): Promise<Kept> {
+    const envelope = from?.entry.envelope
+    const isSameUser = envelope !== undefined && envelope.user === this.#settings.userOf(data)
+    const entry = await this.born(id, data, expiresAt, isSameUser ? envelope.epochs : undefined, envelope)
+    if (entry) return keptOf(entry)
+    const found = await this.#records.find(id, { strict: true })
+    if (found.state === 'live') throw new ConflictingChange(`there is a session ${id} already`, [])
+    throw gone(id)
+  }
+
+  /**
+   * Stores a new session; `undefined` when its id is taken, by a tombstone perhaps.
+   *
+   * @param epochs Those that it is created under. @default those of its user's marks as they are now
+   * @throws {RevokedMeanwhile}
+   */
+  async born(
+    id: string,
+    given: JsonObject,
+    expiresAt: Instant,
+    epochs?: Epochs,
+    from?: Living,
+  ): Promise<Entry | undefined> {
+    const records = this.#records
+    const data = storableData(given)
+    const user = this.#settings.userOf(data)
+    const labels = labelsOf(user, [])
+    const now = records.now
+    const { longest } = this.#settings
+    const absolute = from?.absolute ?? (longest === never ? never : now + longest)
+    const envelope: Living = {
+      state: 'live',
+      // The id is the digest of the secret.
+      digest: id,
+      past: [],
+      createdAt: from?.createdAt ?? now,
+      authenticatedAt: from?.authenticatedAt ?? now,
+      absolute,
+      latest: 0,
+      epochs: epochs ?? (labels.length === 0 ? {} : await records.marks.epochs(labels)),
+      data,
+      ...(user === undefined ? {} : { user }),
+    }
+    const entry = await records.create(id, envelope, labels, Math.min(expiresAt, absolute))
+    return entry && (await kept(records, entry))
+  }
+
+  /**
+   * Applies changes to the newest copy.
+   *
+   * @throws {SessionGone} @throws {ConflictingChange} @throws {OutcomeUnknown} @throws {RevokedMeanwhile}
+   */
+  async save(base: Kept, changes: Changes, expiresAt: Instant): Promise<Kept> {
+    const { id } = base.entry.record.key
+    const saved = await this.#records.amend<Saved>(
+      id,
+      base.entry,
+      (found, uncertain) => this.#decide(found, base, changes, expiresAt, uncertain),
+      { repeatable: true },
+    )
+    if (saved === 'gone') throw gone(id)
+    if ('conflicts' in saved) throw conflicting(saved.conflicts)
+    const isLogin = saved.envelope.user !== base.entry.envelope.user
+    return keptOf(isLogin ? await kept(this.#records, saved) : saved)
+  }
+
+  /**
+   * Prolongs a session. Where somebody has written it meanwhile, the newest copy is prolonged.
+   *
+   * @returns whether it is still there.
+   */
+  async touch(entry: Entry, expiresAt: Instant, onFailure: (cause: unknown) => void): Promise<boolean> {
+    const { key, version, expiresAt: by } = entry.record
+    const deferred = await this.#records.store.touchBehind({ key, version, expiresAt }, by)
+    if (typeof deferred === 'object') {
+      deferred.coming.catch(onFailure)
+      return true
+    }
+    if (deferred !== 'conflict') return deferred === 'done'
+    const found = await this.#records.find(key.id, { strict: true })
+    if (found.state !== 'live') return false
+    const { record, envelope } = found.entry
+    const ends = Math.min(expiresAt, envelope.absolute)
+    // Who writes prolongs as well, as a rule.
+    return record.expiresAt >= ends || (await this.#records.touch(found.entry, ends))
+  }
+
+  /**
+   * Ends what there is under an id, and leaves a tombstone also where there is nothing yet: a first save or a takeover
+   * may be under way.
+   *
+   * @returns whether it was alive.
+   * @throws {DeadlineExceeded} when others were faster until the deadline.
+   */
+  async end(id: string, why: string): Promise<boolean> {
+    const { store } = this.#records
+    const deadline = store.clock.elapsed() + store.deadline
+    do {
+      if ((await this.#records.bury(id, why)) === 'buried') return true
+      if (await this.#isForestalled(id, why)) return false
+    } while (store.clock.elapsed() < deadline)
+    throw new DeadlineExceeded(`others created session ${id} again and again while it was to be destroyed`)
+  }
+
+  /**
+   * Takes no more changes from now on, because it goes on under another id. Answers with what was stored last;
+   * `undefined` where it had ended.
+   */
+  async close({ entry }: Kept, successor: string): Promise<JsonObject | undefined> {
+    return await this.#records.amend<JsonObject | undefined>(
+      entry.record.key.id,
+      entry,
+      (found) => {
+        if (found.state !== 'live') return { stop: closedFor(found, successor) }
+        const { record, envelope } = found.entry
+        return {
+          // No secret opens it any more, and who lost the answer finds by this that it was he who closed it.
+          write: {
+            envelope: { ...envelope, state: 'closed', digest: successor },
+            expiresAt: record.expiresAt,
+          },
+          answer: () => envelope.data,
+        }
+      },
+      { repeatable: true },
+    )
+  }
+
+  async #decide(
+    found: Found,
+    base: Kept,
+    changes: Changes,
+    expiresAt: Instant,
+    uncertain: boolean,
+  ): Promise<Decision<Saved>> {
+    if (found.state !== 'live') return { stop: 'gone' }
+    const { record, envelope } = found.entry
+    const merged = this.#merged(found.entry, base, changes, uncertain)
+    if (merged.conflicts) return { stop: merged }
+    const person = await this.#becomes(found.entry, merged.data)
+    if (person === 'revoked') return { stop: 'gone' }
+    const setsExpiry = expiresAt < base.expiresAt
+    const next: Living = {
+      ...(person ? renamed(envelope, person, this.#records.now) : envelope),
+      data: merged.data,
+      latest: setsExpiry ? Math.max(envelope.latest, record.expiresAt) : envelope.latest,
+    }
+    return {
+      write: { envelope: next, expiresAt, setsExpiry, ...(person ? { labels: person.labels } : {}) },
+      answer: (entry) => entry,
+    }
+  }
+
+  /** The changes on the newest copy. */
+  #merged(fresh: Entry, base: Kept, changes: Changes, uncertain: boolean): ReturnType<typeof reapplied> {
+    if (fresh.record.version === base.entry.record.version) return { data: applied(base.data, changes) }
+    const { conflicts } = this.#settings
+    return reapplied(base.data, fresh.envelope.data, changes, uncertain ? onceOnly(conflicts) : conflicts)
+  }
+
+  /** Who the session belongs to with this data; `undefined`: to the same as before. */
+  async #becomes({ record, envelope }: Entry, data: JsonObject): Promise<Person | 'revoked' | undefined> {
+    const user = this.#settings.userOf(data)
+    if (user === envelope.user) return undefined
+    const { marks } = this.#records
+    const { id } = record.key
+    // A login must not bring back a session that was revoked and isn't buried yet.
+    if (await marks.strikesStrictly({ id, labels: record.labels, epochs: envelope.epochs })) return 'revoked'
+    const labels = labelsOf(user, record.labels)
+    if (user === undefined) return { user, epochs: envelope.epochs, labels }
+    const own = label('user', user)
+    // An epoch that the session had before must not make up for one of this login.
+    const carried = Object.entries(envelope.epochs).filter(([each]) => each !== own)
+    return { user, epochs: { ...Object.fromEntries(carried), ...(await marks.epochs([own])) }, labels }
+  }
+
+  /** Puts a tombstone where there is nothing. False: something has appeared there that is to be buried. */
+  async #isForestalled(id: string, why: string): Promise<boolean> {
+    const { store } = this.#records
+    const key = this.#records.key(id)
+    const at = this.#records.now
+    const tombstone: Tombstone = { state: 'dead', at, why, ends: at }
+    const written = await store.create({
+      key,
+      value: store.codec.encode(key, packed(tombstone)),
+      expiresAt: at + this.#settings.retention,
+    })
+    if (written.status === 'done') return true
+    const found = await this.#records.find(id, { strict: true })
+    return found.state === 'dead'
+  }
+}
+
+/** The data of a session that was closed to go on under this id. */
+function closedFor(found: Found, successor: string): JsonObject | undefined {
+  const isMine = found.state === 'closed' && found.entry.envelope.digest === successor
+  return isMine ? found.entry.envelope.data : undefined
+}
+
+function renamed({ user: _, ...envelope }: Living, { user, epochs }: Person, now: number): Living {
+  if (user === undefined) return { ...envelope, epochs }
+  return { ...envelope, epochs, user, authenticatedAt: now }
+}
+
+function gone(id: string): SessionGone {
+  return new SessionGone(`session ${id} was destroyed or has expired`)
+}
+
+function conflicting(keys: readonly string[]): ConflictingChange {
+  return new ConflictingChange(
+    `another request changed ${keys.map((each) => JSON.stringify(each)).join(', ')}`,
+    keys,
+  )
+}

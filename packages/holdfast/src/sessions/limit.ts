@@ -1,0 +1,93 @@
+/** How many sessions one user may have: a login that is one too many ends the oldest, or takes itself back. */
+
+import { SessionGone, TooManySessions } from '../errors.ts'
+import type { Entry, Records } from '../records/records.ts'
+import type { Cursor } from '../store/contract.ts'
+import { label } from '../store/record.ts'
+import type { SessionLimit } from './options.ts'
+
+/** How long a login waits for others of the same user, in milliseconds. */
+const patience = 5_000
+
+/** Whose sessions are counted, and how they are ended. */
+export interface Counted {
+  readonly records: Records
+  readonly limit: SessionLimit
+  /** Whether a session is over although it has not expired. */
+  readonly isOver: (entry: Entry) => Promise<boolean>
+  readonly end: (id: string, why: string) => Promise<boolean>
+}
+
+/**
+ * Before a login is stored: refuses it where there is no room, so that the session that it was to be stays as it is.
+ *
+ * @param entry The session on which the user logs in, where it is stored already.
+ * @throws {TooManySessions} @throws {NotSupported} when the store's listings may miss sessions.
+ */
+export async function needRoom(counted: Counted, user: string, entry: Entry | undefined): Promise<void> {
+  await counted.records.needCompleteListing()
+  const { perUser, over } = counted.limit
+  if (over === 'oldest') return
+  const all = await loggedIn(counted, user)
+  const others = all.filter((each) => each.record.key.id !== entry?.record.key.id)
+  if (others.length >= perUser) throw tooMany(user, others.length, perUser)
+}
+
+/**
+ * Counts after the login was stored, one login of a user after the other: so of two at once the second sees what the
+ * first has left.
+ *
+ * @throws {TooManySessions} @throws {SessionGone} when another login has ended this one already. @throws {Locked}
+ */
+export async function keepLimit(counted: Counted, entry: Entry): Promise<void> {
+  const { user } = entry.envelope
+  if (user === undefined) return
+  const { leases, collection } = counted.records
+  const release = await leases.acquire(`logins of ${user} in ${collection}`, patience)
+  try {
+    await ended(counted, entry, user)
+  } finally {
+    await release()
+  }
+}
+
+async function ended(counted: Counted, entry: Entry, user: string): Promise<void> {
+  const { perUser, over } = counted.limit
+  const { id } = entry.record.key
+  const all = await loggedIn(counted, user)
+  const others = all.filter((each) => each.record.key.id !== id)
+  if (others.length === all.length) {
+    throw new SessionGone('another login of the same user has ended this one')
+  }
+  const excess = all.length - perUser
+  if (excess <= 0) return
+  if (over === 'refuse') {
+    await counted.end(id, tooManyOf)
+    throw tooMany(user, others.length, perUser)
+  }
+  const oldestFirst = others.toSorted((a, b) => a.envelope.authenticatedAt - b.envelope.authenticatedAt)
+  for (const each of oldestFirst.slice(0, excess)) await counted.end(each.record.key.id, tooManyOf)
+}
+
+/** Why a session was ended: for events and tombstones. */
+const tooManyOf = 'one session too many'
+
+function tooMany(user: string, sessions: number, allowed: number): TooManySessions {
+  return new TooManySessions(
+    `${JSON.stringify(user)} has ${String(sessions)} sessions, and ${String(allowed)} are allowed: end one first`,
+  )
+}
+
+async function loggedIn({ records, isOver }: Counted, user: string): Promise<readonly Entry[]> {
+  const entries: Entry[] = []
+  let after: Cursor | undefined
+  do {
+    const page = await records.list([label('user', user)], after === undefined ? {} : { after })
+    for (const record of page.records) {
+      const found = records.opened(record)
+      if (found.state === 'live' && !(await isOver(found.entry))) entries.push(found.entry)
+    }
+    after = page.next
+  } while (after !== undefined)
+  return entries
+}
