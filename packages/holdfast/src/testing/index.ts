@@ -36,3 +36,12 @@ export {
   type TaskEnd,
   type World,
 } from './schedule.ts'
+export {
+  type Answered,
+  type Asked,
+  type Served,
+  type WebApp,
+  webSuite,
+  type WebStore,
+  type WebSuiteOptions,
+} from './web-suite.ts'

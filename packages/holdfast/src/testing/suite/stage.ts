@@ -10,7 +10,10 @@ import { Scene } from './scene.ts'
 /** The two functions of a test runner that the suite uses. Those of node:test, Vitest and Mocha fit. */
 export interface SuiteRunner {
   readonly describe: (name: string, body: () => void) => unknown
-  readonly it: (name: string, body: () => Promise<void>) => unknown
+  readonly it: ((name: string, body: () => Promise<void>) => unknown) & {
+    /** For what is known to be missing, with the reason in its name. */
+    readonly skip?: (name: string, body: () => Promise<void>) => unknown
+  }
 }
 
 /** The settings with which the suite has stores made. They have to be handed on to `guard`. */

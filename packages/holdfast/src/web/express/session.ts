@@ -1,0 +1,222 @@
+/** `req.session`: a plain object of the application's values, with methods. */
+
+import type { IncomingMessage } from 'node:http'
+import { Cookie, type CookieOptions } from './cookie.ts'
+
+/**
+ * A store with callbacks, as express-session has it: what of it is used here. Those of other packages fit, whether
+ * they extend our `Store`, that of express-session, or none.
+ */
+export interface CallbackStore {
+  /** Answers with the session, or with nothing where there is none. */
+  get(sid: string, callback: (error?: unknown, session?: object | null) => void): unknown
+  /** Stores it, whether it is there or not. */
+  set(sid: string, session: object, callback?: Done): unknown
+  /** @param session The session itself, where it is at hand: stores of other packages don't look at it. */
+  destroy(sid: string, callback?: Done, session?: object): unknown
+  /** Prolongs it. */
+  touch?(sid: string, session: object, callback?: Done): unknown
+  /** Destroys the session of a request and begins a new one. */
+  regenerate?(req: never, callback: Done): unknown
+  /** Begins a new session: set by the middleware. */
+  generate?: (req: never) => void
+  /** `disconnect` and `connect` say whether it can be asked. */
+  on?(event: string, listener: () => void): unknown
+}
+
+/** What a callback is told: an error, or nothing. */
+export type Done = (error?: unknown) => void
+
+/** What a request carries of its session. */
+export interface SessionRequest extends IncomingMessage {
+  session?: (Session & Partial<SessionData>) | null | undefined
+  sessionID?: string | undefined
+  sessionStore?: CallbackStore
+  /** What Express and cookie-parser put there. */
+  readonly secret?: string
+  readonly secure?: boolean
+  readonly originalUrl?: string
+  readonly cookies?: Readonly<Record<string, string | undefined>>
+  readonly signedCookies?: Readonly<Record<string, string | false | undefined>>
+}
+
+/** What a session needs of its request. */
+export type SessionHolder = Pick<SessionRequest, 'session' | 'sessionID' | 'sessionStore'>
+
+/** What is kept in every session. */
+export interface SessionData {
+  cookie: Cookie
+}
+
+/** Hears of what is done with the session of a request. The middleware is one. */
+export interface SessionWatcher {
+  /** It is about to be saved. */
+  saving(session: Session): void
+}
+
+// Properties and no weak maps: every request has some, and weak maps are dear to the garbage collector.
+const watcher = Symbol('holdfast watcher')
+const source = Symbol('holdfast source')
+
+interface Watched {
+  [watcher]?: SessionWatcher
+}
+
+interface Sourced {
+  [source]?: object
+}
+
+/** Has the middleware told of what the application does with the sessions of a request. */
+export function watchSession(req: SessionHolder & Watched, by: SessionWatcher): void {
+  req[watcher] = by
+}
+
+/** The session of a request. Its methods take a callback, or answer with a promise. */
+export class Session {
+  /** The cookie of this session: change it to change the cookie of this visitor. */
+  declare cookie: Cookie
+  readonly #req: SessionHolder & Watched
+  #source: object | undefined
+  readonly #id: string
+
+  /** @param data Its values. What a method or property of sessions is called is left out. */
+  constructor(req: SessionHolder, data?: object | null) {
+    this.#req = req
+    this.#id = req.sessionID as string
+    for (const [name, value] of Object.entries(data ?? {})) {
+      if (!(name in this)) Reflect.set(this, name, value)
+    }
+  }
+
+  /** The secret id, as in `req.sessionID`. */
+  get id(): string {
+    return this.#id
+  }
+
+  /** The request. */
+  get req(): SessionHolder {
+    return this.#req
+  }
+
+  /** Sets the expiry of the cookie anew. The middleware does so in every request. */
+  touch(): this {
+    return this.resetMaxAge()
+  }
+
+  /** Sets `cookie.maxAge` to what it originally was. */
+  resetMaxAge(): this {
+    this.cookie.maxAge = this.cookie.originalMaxAge
+    return this
+  }
+
+  /** Saves the session, as the middleware does before it lets the response go if anything was changed. */
+  save(): Promise<void>
+  save(done: Done): this
+  save(done?: Done): this | Promise<void> {
+    return this.#done(done, (tell) => {
+      this.#req[watcher]?.saving(this)
+      this.#store.set(this.#id, this, tell)
+    })
+  }
+
+  /** Reads it again: `req.session` is a new object afterwards. */
+  reload(): Promise<void>
+  reload(done: Done): this
+  reload(done?: Done): this | Promise<void> {
+    return this.#done(done, (tell) => {
+      this.#store.get(this.#id, (error, data) => {
+        if (error) tell(error)
+        else if (!data) tell(new Error('failed to load session'))
+        else {
+          createSession(this.#req, data)
+          tell()
+        }
+      })
+    })
+  }
+
+  /** Destroys it: `req.session` is gone at once, and the record of the store before this is answered. */
+  destroy(): Promise<void>
+  destroy(done: Done): this
+  destroy(done?: Done): this | Promise<void> {
+    return this.#done(done, (tell) => {
+      delete this.#req.session
+      this.#store.destroy(this.#id, tell, this)
+    })
+  }
+
+  /** Destroys it and begins a new one with a new id: after every login. */
+  regenerate(): Promise<void>
+  regenerate(done: Done): this
+  regenerate(done?: Done): this | Promise<void> {
+    return this.#done(done, (tell) => {
+      regenerate(this.#store, this.#req, tell)
+    })
+  }
+
+  /** What a store remembers of an object: of a session, or of the data that becomes one. */
+  static sourceOf(session: object & Sourced): object | undefined {
+    return #source in session ? session.#source : session[source]
+  }
+
+  /** Has it remembered. It goes with the object, and into nothing that is made of it. */
+  static setSource(session: object & Sourced, from: object | undefined): void {
+    if (#source in session) session.#source = from
+    else if (from) Object.defineProperty(session, source, { value: from, configurable: true, writable: true })
+  }
+
+  get #store(): CallbackStore {
+    return this.#req.sessionStore!
+  }
+
+  #done(done: Done | undefined, work: (tell: Done) => void): this | Promise<void> {
+    if (done) {
+      work(done)
+      return this
+    }
+    const promise = new Promise<unknown>(work).then((error) => {
+      if (error) throw error as Error
+    })
+    // Who saves without waiting does not want to hear of it; who awaits it is told all the same.
+    promise.catch(() => undefined)
+    return promise
+  }
+}
+
+/** Makes the session of a request of what a store has answered with. */
+export function createSession(req: SessionHolder, data: object): Session {
+  const stored = data as { cookie: CookieOptions & { originalMaxAge?: number | null } }
+  const { expires, originalMaxAge } = stored.cookie
+  const cookie = new Cookie(stored.cookie)
+  if (typeof expires === 'string') cookie.expires = new Date(expires)
+  cookie.originalMaxAge = originalMaxAge
+  const session = new Session(req, { ...data, cookie })
+  Session.setSource(session, Session.sourceOf(data))
+  req.session = session
+  return session
+}
+
+/** Destroys the session of a request and begins a new one. */
+export function regenerate(store: CallbackStore, req: SessionHolder, done: Done): void {
+  if (store.regenerate) store.regenerate(req as never, done)
+  else destroyAndGenerate(store, req, done)
+}
+
+/** What `regenerate` of a store does unless it knows better. */
+export function destroyAndGenerate(store: CallbackStore, req: SessionHolder, done: Done): void {
+  const generate = (error?: unknown): void => {
+    store.generate?.(req as never)
+    done(error)
+  }
+  store.destroy(req.sessionID as string, generate, req.session ?? undefined)
+}
+
+/** What a store remembers of a session that it has read or written, or of the data that becomes one. */
+export function sourceOf(session: object): object | undefined {
+  return Session.sourceOf(session)
+}
+
+/** Has a session, or the data that will become one, remember where it comes from. Nobody else sees it. */
+export function setSource(session: object, from: object): void {
+  Session.setSource(session, from)
+}

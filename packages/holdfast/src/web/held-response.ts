@@ -1,0 +1,245 @@
+/**
+ * Holds a response until its session is stored. Whatever sends the headers first (`writeHead`, `write`, `end` or
+ * `flushHeaders`) waits for it, and so does what comes after; `end` waits once more for what was changed since. To the
+ * application a response that waits looks like one whose headers are on their way.
+ */
+
+import type { ServerResponse } from 'node:http'
+
+/** What is done before the headers, and before the end. */
+export interface Commit {
+  /** Answers with a promise only where there is something to wait for. */
+  beforeHeaders(): Promise<void> | undefined
+  beforeEnd(): Promise<void> | undefined
+  /** The headers are about to be sent. @throws {Error} when what is put into them is invalid. */
+  onHeaders(): void
+  /** The session could not be stored. The response is as if nothing had been sent, unless `isSent`. */
+  onFailure(error: unknown, isSent: boolean): void
+}
+
+type Method = 'writeHead' | 'write' | 'end' | 'flushHeaders'
+type Given = readonly unknown[]
+
+type Methods = Record<Method, (...given: Given) => unknown>
+
+/** They are refused once the headers are on their way. */
+const headerMethods = ['setHeader', 'appendHeader', 'removeHeader', 'setHeaders'] as const
+/** What a response says about a body that is not sent. */
+const ofTheBody = /^(?:content-.*|transfer-encoding|etag|last-modified|location|accept-ranges)$/
+
+/** Holds a response back. */
+export function holdResponse(res: ServerResponse, commit: Commit): void {
+  const own = res as unknown as Methods
+  const held = new HeldResponse(res, commit)
+  own.writeHead = (...given) => held.take('writeHead', given)
+  own.write = (...given) => held.take('write', given)
+  own.end = (...given) => held.take('end', given)
+  own.flushHeaders = (...given) => held.take('flushHeaders', given)
+}
+
+class HeldResponse {
+  readonly #res: ServerResponse
+  readonly #commit: Commit
+  /** The methods as they were before. */
+  readonly #methods: Readonly<Methods>
+  /** `open`: nothing was sent. `waiting`: something is to be stored first. `ended`: whatever comes now is too late. */
+  #state: 'open' | 'waiting' | 'sending' | 'ended' | 'failed' = 'open'
+  #queue: (() => void)[] = []
+  #bytes = 0
+  #hasHeaders = false
+  #isDrainDue = false
+  #isEnding = false
+  #restore: (() => void) | undefined
+
+  constructor(res: ServerResponse, commit: Commit) {
+    this.#res = res
+    this.#commit = commit
+    const { writeHead, write, end, flushHeaders } = res as unknown as Methods
+    this.#methods = { writeHead, write, end, flushHeaders }
+  }
+
+  take(method: Method, given: Given): unknown {
+    if (this.#state === 'open') return this.#begin(method, given)
+    if (this.#state === 'waiting') return this.#wait(method, given)
+    if (method === 'end') return this.#end(given)
+    return this.#call(method, given)
+  }
+
+  #begin(method: Method, given: Given): unknown {
+    const isEnd = method === 'end'
+    let waiting: Promise<void> | undefined
+    // Whether something is stored may depend on it.
+    if (method === 'writeHead') Object.assign(this.#res, statusOf(given))
+    try {
+      waiting = this.#commit.beforeHeaders()
+      if (!waiting) return this.#send(method, given)
+    } catch (error) {
+      this.#fail(error, isEnd)
+      return this.#told(method)
+    }
+    this.#pretend()
+    const told = this.#wait(method, given)
+    waiting.then(
+      () => this.#release(),
+      (error: unknown) => this.#fail(error, this.#isEnding),
+    )
+    return told
+  }
+
+  /** The first call of all, and nothing to wait for. */
+  #send(method: Method, given: Given): unknown {
+    this.#state = method === 'end' ? 'ended' : 'sending'
+    return this.#call(method, given)
+  }
+
+  #wait(method: Method, given: Given): unknown {
+    if (this.#isEnding) return this.#told(method)
+    if (method === 'writeHead' && this.#queue.length > 0) throw sentAlready('write')
+    if (method === 'end') this.#isEnding = true
+    if (method === 'write' || method === 'end') this.#bytes += sizeOf(given[0])
+    const isFirst = this.#queue.length === 0
+    if (method === 'writeHead') Object.assign(this.#res, statusOf(given))
+    this.#queue.push(() => {
+      // What the first call of all waited for was stored as it was then: there is nothing more to store before the end.
+      if (method !== 'end') this.#call(method, given)
+      else if (isFirst) this.#finish(given)
+      else this.#end(given)
+    })
+    return this.#told(method)
+  }
+
+  #end(given: Given): unknown {
+    if (this.#state === 'ended') return this.#res
+    if (this.#state === 'failed') return this.#finish(given)
+    let waiting: Promise<void> | undefined
+    this.#state = 'ended'
+    try {
+      waiting = this.#commit.beforeEnd()
+    } catch (error) {
+      this.#commit.onFailure(error, true)
+    }
+    if (!waiting) return this.#finish(given)
+    waiting
+      .catch((error: unknown) => this.#commit.onFailure(error, true))
+      .finally(() => this.#finish(given))
+      .catch(() => undefined)
+    return this.#res
+  }
+
+  #finish(given: Given): unknown {
+    if (this.#state !== 'failed') this.#state = 'ended'
+    return this.#call('end', given)
+  }
+
+  /** Everything is stored: what has waited is sent. */
+  #release(): void {
+    this.#restore?.()
+    this.#state = 'sending'
+    const queue = this.#queue
+    this.#queue = []
+    try {
+      for (const send of queue) send()
+    } catch (error) {
+      this.#fail(error, this.#isEnding)
+      return
+    }
+    if (this.#isDrainDue && !this.#res.writableNeedDrain && !this.#isEnding) this.#res.emit('drain')
+  }
+
+  /** Nothing was stored, so nothing is sent of what was to be answered. */
+  #fail(error: unknown, isWhole: boolean): void {
+    this.#restore?.()
+    this.#queue = []
+    this.#state = 'failed'
+    this.#res.statusCode = 500
+    this.#res.statusMessage = ''
+    for (const name of this.#res.getHeaderNames()) if (ofTheBody.test(name)) this.#res.removeHeader(name)
+    // Whoever streams goes on with it, and it must not end up in the page that tells of the error.
+    if (!isWhole) this.#res.destroy()
+    this.#commit.onFailure(error, !isWhole)
+  }
+
+  #call(method: Method, given: Given): unknown {
+    const isFirst = !this.#hasHeaders && this.#state !== 'failed'
+    this.#hasHeaders = true
+    if (!isFirst) return Reflect.apply(this.#methods[method], this.#res, given)
+    const rest = method === 'writeHead' ? withoutHeaders(this.#res, given) : given
+    this.#commit.onHeaders()
+    return Reflect.apply(this.#methods[method], this.#res, rest)
+  }
+
+  /** What the application is told of a call that waits. */
+  #told(method: Method): unknown {
+    if (method === 'flushHeaders') return undefined
+    if (method !== 'write') return this.#res
+    if (this.#bytes < this.#res.writableHighWaterMark) return true
+    this.#isDrainDue = true
+    return false
+  }
+
+  /** Makes the response look like one whose headers were sent. */
+  #pretend(): void {
+    const res = this.#res
+    this.#state = 'waiting'
+    const { statusCode, statusMessage } = res
+    const own = ['headersSent', ...headerMethods].map(
+      (name) => [name, Object.getOwnPropertyDescriptor(res, name)] as const,
+    )
+    const refuse = (): never => {
+      throw sentAlready('set')
+    }
+    Object.defineProperty(res, 'headersSent', { get: () => true, configurable: true })
+    for (const name of headerMethods) {
+      Object.defineProperty(res, name, { value: refuse, configurable: true, writable: true })
+    }
+    this.#restore = () => {
+      this.#restore = undefined
+      for (const [name, descriptor] of own) {
+        if (descriptor) Object.defineProperty(res, name, descriptor)
+        else Reflect.deleteProperty(res, name)
+      }
+      Object.assign(res, { statusCode, statusMessage })
+    }
+  }
+}
+
+/** Puts the headers that `writeHead` is given onto the response: what is added to them must not replace them. */
+function withoutHeaders(res: ServerResponse, given: Given): Given {
+  const headers = given.at(-1)
+  if (typeof headers !== 'object' || headers === null) return given
+  const seen = new Set<string>()
+  for (const [name, value] of pairsOf(headers)) {
+    if (seen.has(name.toLowerCase())) res.appendHeader(name, value as string)
+    else res.setHeader(name, value as string)
+    seen.add(name.toLowerCase())
+  }
+  return given.slice(0, -1)
+}
+
+/** The forms that Node.js takes: an object, pairs, and names and values in turn. */
+function pairsOf(headers: object): readonly (readonly [string, unknown])[] {
+  if (!Array.isArray(headers)) return Object.entries(headers)
+  if (headers.every((each) => Array.isArray(each))) return headers as [string, unknown][]
+  const pairs: [string, unknown][] = []
+  for (let i = 0; i + 1 < headers.length; i += 2) pairs.push([String(headers[i]), headers[i + 1]])
+  return pairs
+}
+
+/** What `writeHead` says of the status, for those who look. */
+function statusOf([status, message]: Given): { statusCode?: number; statusMessage?: string } {
+  return {
+    ...(typeof status === 'number' ? { statusCode: status } : {}),
+    ...(typeof message === 'string' ? { statusMessage: message } : {}),
+  }
+}
+
+function sizeOf(chunk: unknown): number {
+  if (typeof chunk === 'string') return Buffer.byteLength(chunk)
+  return chunk instanceof Uint8Array ? chunk.byteLength : 0
+}
+
+/** What Node.js throws who comes too late. */
+function sentAlready(what: string): Error {
+  const error = new Error(`Cannot ${what} headers after they are sent to the client`)
+  return Object.assign(error, { code: 'ERR_HTTP_HEADERS_SENT' })
+}

@@ -1,0 +1,139 @@
+/**
+ * Sessions for Next.js: route handlers, middleware (the proxy), server actions, and server components, which can read
+ * a session and can't set a cookie.
+ *
+ * ```ts
+ * // app/session.ts
+ * export const { withSession, readSession, actOnSession } = nextSessions(new Sessions(store))
+ * // app/basket/route.ts
+ * export const GET = withSession((request, session) => Response.json(session.get('basket')))
+ * // app/page.tsx
+ * const session = await readSession(await cookies())
+ * // app/actions.ts
+ * await actOnSession(await cookies(), (session) => session.login(user))
+ * ```
+ */
+
+import { InvalidOption } from '../errors.ts'
+import type { JsonObject } from '../sessions/dictionary.ts'
+import type { Client } from '../sessions/facts.ts'
+import type { Session } from '../sessions/session.ts'
+import type { Sessions } from '../sessions/sessions.ts'
+import type { Awaitable } from '../store/contract.ts'
+import type { CookieChange, CookieSettings } from './cookie.ts'
+import { Exchanges } from './exchange.ts'
+import { fetchSessions, type SessionHandler } from './fetch.ts'
+import type { FetchOptions } from './fetch/response.ts'
+
+export type { CookieOptions } from './cookie.ts'
+export type { WebOptions, WebRequest } from './exchange.ts'
+export type { SessionHandler } from './fetch.ts'
+export type { FetchOptions } from './fetch/response.ts'
+
+/** What is needed of what `cookies()` of `next/headers` resolves to. */
+export interface NextCookies {
+  get(name: string): { readonly value: string } | undefined
+}
+
+/** The same in a server action or a route handler, where cookies can be set. */
+export interface NextWritableCookies extends NextCookies {
+  set(name: string, value: string, options: NextCookieOptions): unknown
+}
+
+interface NextCookieOptions {
+  readonly httpOnly: true
+  readonly secure: boolean
+  readonly sameSite: 'lax' | 'strict' | 'none'
+  readonly path: string
+  readonly domain?: string
+  readonly maxAge?: number
+  readonly partitioned?: boolean
+}
+
+/** A session that can be looked at. */
+export type ReadSession<Data extends object> = Pick<
+  Session<Data>,
+  'get' | 'has' | 'keys' | 'data' | 'user' | 'id' | 'isNew' | 'isFresh' | 'expiresAt' | 'authenticatedAt'
+>
+
+export interface NextSessions<Data extends object> {
+  /** Wraps a route handler, or the middleware. Redirect by `Response.redirect`: `redirect()` throws past it. */
+  readonly withSession: <Rest extends readonly unknown[]>(
+    handler: SessionHandler<Data, Rest>,
+  ) => (request: Request, ...rest: Rest) => Promise<Response>
+  /**
+   * For server components. They can't set a cookie, so what they see can only be read: it is not rotated, and a change
+   * of it would be one that nobody stores.
+   *
+   * @param client Where the request came from, by the headers of your proxy: for sessions that are bound to it.
+   */
+  readonly readSession: (cookies: NextCookies, client?: Client) => Promise<ReadSession<Data>>
+  /**
+   * For server actions. What was changed is stored, and the cookie is set, also where the action ends by a
+   * `redirect()`.
+   */
+  readonly actOnSession: <R>(
+    cookies: NextWritableCookies,
+    act: (session: Session<Data>) => Awaitable<R>,
+    client?: Client,
+  ) => Promise<R>
+}
+
+/** @throws {InvalidOption} when an option can't be honoured. */
+export function nextSessions<Data extends object = JsonObject>(
+  sessions: Sessions<Data>,
+  options: FetchOptions = {},
+): NextSessions<Data> {
+  const exchanges = new Exchanges(sessions, options)
+  const { cookie: settings } = exchanges
+  if (!settings) throw new InvalidOption('Next.js hands sessions on by cookies: `cookie` can’t be false')
+  const presented = (cookies: NextCookies): string | undefined => {
+    const value = cookies.get(settings.name)?.value
+    return value === undefined || value === '' ? undefined : exchanges.credentialIn(value)
+  }
+  return {
+    withSession: fetchSessions(sessions, options),
+    async readSession(cookies, client) {
+      return await sessions.load(presented(cookies), client ? { client } : {})
+    },
+    async actOnSession(cookies, act, client) {
+      const before = presented(cookies)
+      const session = await sessions.load(before, client ? { client } : {})
+      try {
+        const answer = await act(session)
+        await finish()
+        return answer
+      } catch (error) {
+        // `redirect()` and `notFound()` are thrown, and are answers.
+        if (isAnswer(error)) await finish()
+        throw error
+      }
+
+      async function finish(): Promise<void> {
+        await session.save()
+        const change = exchanges.changeOf(session, before)
+        if (change) setCookie(cookies, settings!, change)
+      }
+    },
+  }
+}
+
+function setCookie(cookies: NextWritableCookies, settings: CookieSettings, change: CookieChange): void {
+  const { name, secure, sameSite, path, domain, partitioned } = settings
+  const isDeleted = change === 'deleted'
+  const maxAge = isDeleted ? 0 : change.maxAge
+  cookies.set(name, isDeleted ? '' : change.value, {
+    httpOnly: true,
+    secure: secure !== false,
+    sameSite,
+    path,
+    ...(domain === undefined ? {} : { domain }),
+    ...(maxAge === undefined ? {} : { maxAge }),
+    ...(partitioned ? { partitioned } : {}),
+  })
+}
+
+function isAnswer(error: unknown): boolean {
+  const digest = (error as { readonly digest?: unknown } | undefined)?.digest
+  return typeof digest === 'string' && digest.startsWith('NEXT_')
+}

@@ -1,0 +1,40 @@
+/**
+ * Requests from other sites: a browser sends the cookie with some of them, and what they ask for is not what the user
+ * asked for. They are told by `Sec-Fetch-Site`, and by `Origin` where a browser is too old for that.
+ */
+
+import { CrossSiteRequest } from '../errors.ts'
+
+/** What is looked at. */
+export interface OriginRequest {
+  readonly method: string
+  /** @param name In lower case. */
+  header(name: string): string | undefined
+}
+
+/** What is read, and what a browser asks before it sends something: they change nothing. */
+const safeMethods = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
+
+/**
+ * Refuses a request that would change something and comes from another origin.
+ *
+ * What sends neither header is no browser, and carries no cookie that it was not given on purpose.
+ *
+ * @param allowed Other origins whose pages may send such requests, such as `https://app.example`.
+ * @throws {CrossSiteRequest}
+ */
+export function checkOrigin(request: OriginRequest, allowed: readonly string[]): void {
+  if (safeMethods.has(request.method.toUpperCase())) return
+  const site = request.header('sec-fetch-site')
+  if (site === 'same-origin' || site === 'none') return
+  const origin = request.header('origin')
+  if (origin !== undefined && allowed.includes(origin)) return
+  if (site === undefined && (origin === undefined || isOwn(origin, request.header('host')))) return
+  throw new CrossSiteRequest(
+    `a ${request.method} with a session cookie came from ${origin ?? 'another site'}, which is not allowed to send any`,
+  )
+}
+
+function isOwn(origin: string, host: string | undefined): boolean {
+  return host !== undefined && URL.canParse(origin) && new URL(origin).host === host.toLowerCase()
+}

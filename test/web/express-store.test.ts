@@ -1,0 +1,285 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { describe, it, type TestContext } from 'node:test'
+import session from 'express-session'
+import type { Store } from '../../packages/holdfast/src/store/store.ts'
+import { memoryStore } from '../../packages/holdfast/src/drivers/memory.ts'
+import { openStore } from '../../packages/holdfast/src/store/open.ts'
+import { type ExpressStoreOptions, holdfastStore } from '../../packages/holdfast/src/web/express-store.ts'
+import { type App, kinds } from './express-store-apps.ts'
+import { freshNamespace } from '../drivers/redis/targets.ts'
+
+const servers: readonly (readonly [string, string | undefined])[] = [
+  ['memory', 'memory:'],
+  ['SQLite', 'sqlite::memory:'],
+  ['PostgreSQL', process.env['HOLDFAST_TEST_POSTGRES']],
+  ['Redis', process.env['HOLDFAST_TEST_REDIS']],
+]
+
+async function opened(t: TestContext, url: string): Promise<Store> {
+  const store = await openStore(url, { namespace: freshNamespace() })
+  t.after(async () => {
+    const { records } = await store.scan({ index: 0, of: 1, limit: 1_000, expired: true })
+    await store.remove(records.map(({ key }) => key))
+    await store.close()
+  })
+  return store
+}
+
+/** Sets one key each: all have read the session before any stores it, half of them one by one, and then all at once. */
+async function manyAtOnce(app: App): Promise<void> {
+  const ada = app.visitor()
+  await ada.call('/set/first/1')
+  const names = Array.from({ length: 20 }, (_, i) => `k${i}`)
+  const gates = names.map(() => app.gate())
+  const answers = names.map((name) => ada.tab().call(`/slow/${name}/${name}`))
+  for (const { arrived } of gates) await arrived
+  for (const [i, gate] of gates.entries()) {
+    gate.open()
+    if (i < 10) await Promise.any(answers.slice(i))
+  }
+  for (const answer of answers) assert.equal((await answer).status, 200)
+  const { body } = await ada.call('/get')
+  assert.deepEqual(body, { first: '1', ...Object.fromEntries(names.map((name) => [name, name])) })
+}
+
+/** Logs out while another request of the same session is at work. */
+async function logoutMeanwhile(app: App): Promise<void> {
+  const ada = app.visitor()
+  await ada.call('/set/user/ada')
+  const slow = ada.tab()
+  const before = slow.sid
+  const gate = app.gate()
+  const late = slow.call('/slow/note/late')
+  await gate.arrived
+  await ada.tab().call('/logout')
+  gate.open()
+  assert.deepEqual([(await late).status, app.failures], [200, []])
+  const { body } = await slow.call('/get')
+  assert.deepEqual(body, {})
+  assert.ok(before)
+}
+
+for (const { name, start } of kinds) {
+  for (const [server, url] of servers) {
+    const skip = url ? false : `the URL of ${server} is not set: run this by \`npm test\``
+    describe(`the store under ${name}, over ${server}`, { skip }, () => {
+      it('keeps the key of each of 20 parallel requests', async (t) => {
+        await manyAtOnce(await start(t, holdfastStore(await opened(t, url!))))
+      })
+
+      it('stays logged out after a logout with a write in flight', async (t) => {
+        const store = holdfastStore(await opened(t, url!))
+        const app = await start(t, store)
+        await logoutMeanwhile(app)
+      })
+    })
+  }
+
+  describe(`the store under ${name}`, () => {
+    async function over(t: TestContext, options?: ExpressStoreOptions, settings?: object) {
+      const store = memoryStore()
+      t.after(() => store.close())
+      const under = holdfastStore(store, options)
+      return { store, under, app: await start(t, under, settings) }
+    }
+
+    it('stores what was deleted and what was changed inside', async (t) => {
+      const { app } = await over(t)
+      const ada = app.visitor()
+      await ada.call('/set/a/1')
+      await ada.call('/set/nested/x')
+      await ada.call('/set/b/2')
+      const slow = ada.tab()
+      const gate = app.gate()
+      const late = slow.call('/slow/c/3')
+      await gate.arrived
+      await ada.tab().call('/delete/a')
+      gate.open()
+      await late
+      assert.deepEqual((await ada.call('/get')).body, { nested: 'x', b: '2', c: '3' })
+    })
+
+    it('shows the application nothing of its own but what JSON leaves out', async (t) => {
+      const { app, store } = await over(t)
+      const ada = app.visitor()
+      await ada.call('/set/a/1')
+      const { body } = await ada.call('/keys')
+      const keys = (body as unknown as string[]).filter((key) => key !== '~holdfast')
+      assert.deepEqual(keys.sort(), ['a', 'cookie'])
+      if (name === 'express-session') assert.equal((body as unknown as string[]).length, 2)
+      await ada.call('/set/b/1')
+      const [record] = (await store.list('sessions')).records
+      assert.doesNotMatch(Buffer.from(record!.value).toString(), /~holdfast/)
+    })
+
+    it('keeps nobody logged in under the id from before a login', async (t) => {
+      const { app } = await over(t)
+      const ada = app.visitor()
+      await ada.call('/set/cart/1')
+      const before = ada.tab()
+      const gate = app.gate()
+      const late = before.tab().call('/slow/cart/2')
+      await gate.arrived
+      await ada.call('/login/ada')
+      gate.open()
+      await late
+      assert.notEqual(ada.sid, before.sid)
+      assert.deepEqual((await ada.call('/get')).body, { user: 'ada' })
+      assert.deepEqual((await before.call('/get')).body, {})
+    })
+
+    it('lists and ends the sessions of a user', async (t) => {
+      const userOf = ({ user }: Record<string, unknown>) => (typeof user === 'string' ? user : undefined)
+      const { app, under } = await over(t, { userOf })
+      const [one, two, eve] = [app.visitor(), app.visitor(), app.visitor()]
+      await one.call('/login/ada')
+      await two.call('/login/ada')
+      await eve.call('/login/eve')
+      const { sessions } = await under.sessions.list({ user: 'ada' })
+      assert.equal(sessions.length, 2)
+      assert.equal(await under.sessions.revoke({ user: 'ada' }), 2)
+      assert.deepEqual((await one.call('/get')).body, {})
+      assert.deepEqual((await eve.call('/get')).body, { user: 'eve' })
+    })
+
+    it('says who asks that a session was gone, and tells the library where it is told to', async (t) => {
+      for (const gone of ['ignore', 'fail'] as const) {
+        const { app, under } = await over(t, { gone })
+        const told = once(under, 'gone')
+        const ada = app.visitor()
+        await ada.call('/set/a/1')
+        const { sid } = ada
+        const gate = app.gate()
+        const late = ada
+          .tab()
+          .call('/slow/b/2')
+          .catch(() => undefined)
+        await gate.arrived
+        await ada.tab().call('/logout')
+        gate.open()
+        await late
+        if (gone === 'ignore') assert.deepEqual(await told, [under.sessions.idOf(sid)])
+        else assert.match(String(app.failures[0]), /SessionGone/)
+      }
+    })
+
+    it('prolongs a session that is used and not changed', async (t) => {
+      const { app, under } = await over(t, {}, { rolling: true, cookie: { maxAge: 2_000, secure: false } })
+      const ada = app.visitor()
+      await ada.call('/set/a/1')
+      const ends = async () => (await under.sessions.read(ada.sid))?.expiresAt ?? 0
+      const first = await ends()
+      await new Promise((resolve) => setTimeout(resolve, 600))
+      await ada.call('/get')
+      assert.ok((await ends()) > first + 300)
+    })
+
+    it('writes nothing for what is only read', async (t) => {
+      const { app, store } = await over(t, {}, { cookie: { maxAge: 600_000, secure: false } })
+      const ada = app.visitor()
+      await ada.call('/set/a/1')
+      const version = async () => (await store.list('sessions')).records[0]?.version
+      const first = await version()
+      for (let i = 0; i < 3; i++) await ada.call('/get')
+      assert.equal(await version(), first)
+      await ada.call('/set/a/2')
+      assert.notEqual(await version(), first)
+    })
+
+    it('fails the request where the store fails', async (t) => {
+      const { app, store } = await over(t)
+      const ada = app.visitor()
+      await ada.call('/set/a/1')
+      await store.close()
+      assert.equal((await ada.call('/get')).status, 500)
+      assert.match(String(app.failures[0]), /StoreClosed/)
+    })
+  })
+}
+
+describe('the store for express-session', () => {
+  function made(t: TestContext, options?: ExpressStoreOptions) {
+    const store = memoryStore()
+    t.after(() => store.close())
+    return holdfastStore(store, options)
+  }
+
+  it('is a Store of the session that it is given', (t) => {
+    const store = made(t, { session })
+    assert.ok(store instanceof session.Store)
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- that it fits is what is tested
+    const typed: session.Store = store
+    assert.equal(typed, store)
+    assert.equal(made(t) instanceof session.Store, false)
+  })
+
+  it('takes sessions that were made elsewhere, and no options of theirs', (t) => {
+    const { sessions } = made(t)
+    assert.equal(holdfastStore(sessions, { session }).sessions, sessions)
+    assert.throws(() => holdfastStore(sessions, { retention: '1h', userOf: () => 'ada' }), {
+      name: 'InvalidOption',
+      message: /give retention, userOf to the KeyedSessions/,
+    })
+  })
+
+  it('keeps the keys of all requests over that, too', async (t) => {
+    const app = await kinds[0]!.start(t, made(t, { session }))
+    await manyAtOnce(app)
+    await logoutMeanwhile(app)
+  })
+
+  it('gives all sessions, their number, and an end to all', async (t) => {
+    const store = made(t, { session })
+    const app = await kinds[0]!.start(t, store)
+    await app.visitor().call('/set/a/1')
+    await app.visitor().call('/set/a/2')
+    const asked = <T>(ask: (done: (error: unknown, value?: T) => void) => void) =>
+      new Promise<T | undefined>((resolve, reject) => {
+        ask((error, value) => {
+          if (error instanceof Error) reject(error)
+          else resolve(value)
+        })
+      })
+    assert.equal(await asked((done) => store.length(done)), 2)
+    const all = await asked<readonly { a?: string }[]>((done) => store.all(done))
+    assert.deepEqual(all?.map((each) => each.a).sort(), ['1', '2'])
+    await asked((done) => store.clear(done))
+    assert.equal(await asked((done) => store.length(done)), 0)
+  })
+
+  it('knows the origin of no other session by what was copied to it', async (t) => {
+    const store = made(t, { session })
+    await kinds[0]!.start(t, store)
+    const data = (values: object) => ({ cookie: { originalMaxAge: null }, ...values })
+    const set = (sid: string, values: object) =>
+      new Promise((resolve, reject) => {
+        store.set(sid, values, (error) => (error instanceof Error ? reject(error) : resolve(undefined)))
+      })
+    const get = (sid: string) =>
+      new Promise<object>((resolve) => store.get(sid, (_, found) => resolve(found!)))
+    await set('one', data({ a: 1, b: 2 }))
+    // As Passport does with keepSessionInfo: all of one session, its cookie too, to another.
+    const copy = { ...(await get('one')) }
+    await set('two', copy)
+    assert.deepEqual(Object.keys(await get('two')).sort(), ['a', 'b', 'cookie'])
+  })
+
+  const memcached = process.env['HOLDFAST_TEST_MEMCACHED']
+  const skip = memcached ? false : 'HOLDFAST_TEST_MEMCACHED is not set: run this by `npm test`'
+  it('refuses what may miss sessions where the store cannot list', { skip }, async (t) => {
+    const below = await openStore(memcached!, { namespace: freshNamespace() })
+    t.after(() => below.close())
+    const store = holdfastStore(below, { session })
+    const app = await kinds[0]!.start(t, store)
+    const ada = app.visitor()
+    await ada.call('/set/a/1')
+    assert.deepEqual((await ada.call('/get')).body, { a: '1' })
+    for (const ask of ['all', 'length', 'clear'] as const) {
+      const error = await new Promise((resolve) => {
+        store[ask](resolve)
+      })
+      assert.match(String(error), /NotSupported.*can't list all sessions/, ask)
+    }
+  })
+})
