@@ -1,11 +1,13 @@
 /** `holdfast store copy`: moves everything from one store to another, of whatever kinds. */
 
-import cliProgress from 'cli-progress'
 import type { Command } from 'commander'
-import { openStore, type Store, transfer, type TransferProgress, type TransferReport } from 'holdfast'
+import { openStore, type Store, transfer, type TransferReport } from 'holdfast'
 import { addSettings, refuseMissingFile, settingsOf } from './command.ts'
+import { CopyBar } from './copy-bar.ts'
+import { copyOld, linesOfOld } from './copy-old.ts'
 import { Misused } from './failure.ts'
 import { interruptible } from './interruption.ts'
+import { isOldStore } from './old-store.ts'
 import { isInsideOneProcess, storeUrl } from './store-url.ts'
 import { json, pairs, type Terminal } from './terminal.ts'
 import { examples } from './tokens.ts'
@@ -14,6 +16,8 @@ interface CopyFlags {
   readonly toNamespace?: string
   readonly overwrite?: boolean
   readonly restart?: boolean
+  readonly user?: string
+  readonly seal?: boolean
   readonly json?: boolean
 }
 
@@ -28,23 +32,43 @@ export function addCopy(parent: Command, terminal: Terminal): void {
       'copy everything from one store to another, then compare them; stop every service that uses either first. ' +
         'Run again after it was ended, it goes on where it was',
     )
-    .argument('<from>', 'the URL of the store to copy; env:NAME takes it from a variable')
+    .argument(
+      '<from>',
+      'the URL of the store to copy; env:NAME takes it from a variable. Also of sessions that another library stored: ' +
+        'connect-redis+redis://…, connect-pg-simple+postgres://…, connect-mongo+mongodb://…, session-file-store:…',
+    )
     .argument('<to>', 'the URL of the store to copy it to, or env:NAME')
     .option('--to-namespace <name>', 'the namespace in the target (default: the same as in the source)')
     .option(
       '--overwrite',
       'replace what differs in the target; only where nothing but this copy writes to it',
     )
+    .option(
+      '--user <member>',
+      'from another library: where the data of a session names its user, such as passport.user',
+    )
     .option('--restart', 'look at everything again, whatever an earlier run has done')
     .option('--json', 'print JSON')
     .action(async (from: string, to: string, flags: CopyFlags) => {
-      const copied = await copy(storeUrl(from, terminal), storeUrl(to, terminal), flags, terminal)
+      const urls = { from: storeUrl(from, terminal), to: storeUrl(to, terminal) }
+      if (isOldStore(urls.from)) {
+        refuseMemory(urls.to)
+        const told = await copyOld(urls, flags, settingsOf({ ...flags }, terminal), terminal)
+        terminal.output.write(flags.json ? json(told) : pairs(linesOfOld(told)))
+        return
+      }
+      refuseForeign(flags)
+      const copied = await copy(urls.from, urls.to, flags, terminal)
       for (const warning of copied.warnings) terminal.errors.write(`holdfast: warning: ${warning}\n`)
       terminal.output.write(flags.json ? json(copied) : pairs(lines(copied)))
     })
-  examples(addSettings(command, ['namespace', 'deadline']), [
+  examples(addSettings(command, ['namespace', 'deadline', 'stateFolder', 'seal']), [
     ['holdfast store copy sqlite:holdfast.db redis://localhost', 'moves to another kind of store'],
     ['holdfast store copy redis://old redis://new --to-namespace shop', 'moves into another namespace'],
+    [
+      'holdfast store copy connect-redis+redis://localhost sqlite:holdfast.db --user passport.user',
+      'takes over what connect-redis stored; see docs/migration.md',
+    ],
   ])
 }
 
@@ -80,7 +104,7 @@ async function copied(
   terminal: Terminal,
 ): Promise<Copied> {
   const described = [(await source.open()).description, (await target.open()).description] as const
-  const bar = flags.json || !terminal.errors.isTTY ? undefined : new Bar(terminal)
+  const bar = flags.json || !terminal.errors.isTTY ? undefined : new CopyBar(terminal)
   const began = performance.now()
   try {
     const report = await interruptible('ended before it was done; the same command goes on there', (signal) =>
@@ -103,37 +127,6 @@ async function copied(
   }
 }
 
-/** Progress, and how long it still takes. */
-class Bar {
-  readonly #bar: cliProgress.SingleBar
-  #phase: string | undefined
-
-  constructor(terminal: Terminal) {
-    this.#bar = new cliProgress.SingleBar({
-      format: '{phase} [{bar}] {value} of about {total} records, {eta_formatted} left',
-      stream: terminal.errors,
-      etaBuffer: 200,
-      clearOnComplete: true,
-      hideCursor: true,
-    })
-  }
-
-  show({ phase, records, estimate = records }: TransferProgress): void {
-    if (phase !== this.#phase) {
-      this.#bar.stop()
-      this.#bar.start(estimate, records, { phase })
-      this.#phase = phase
-      return
-    }
-    this.#bar.setTotal(estimate)
-    this.#bar.update(records)
-  }
-
-  stop(): void {
-    this.#bar.stop()
-  }
-}
-
 function lines({ source, target, from, to, ...report }: Copied): Record<string, unknown> {
   const { created, present, overwritten, left, others, resumed, seconds } = report
   return {
@@ -150,6 +143,12 @@ function lines({ source, target, from, to, ...report }: Copied): Record<string, 
     digest: from.digest,
     seconds,
   }
+}
+
+/** Values are copied as they are, sealed or not. */
+function refuseForeign({ user, seal }: CopyFlags): void {
+  if (user === undefined && seal === undefined) return
+  throw new Misused('--user and --seal are for sessions that another library stored')
 }
 
 function refuseMemory(url: string): void {

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { copyFile, readdir } from 'node:fs/promises'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { describe, it, type TestContext } from 'node:test'
+import express, { type RequestHandler } from 'express'
+import theirs from 'express-session'
+import type { OldSessionReader } from '../../packages/holdfast/src/sessions/keyed.ts'
+import { memoryStore } from '../../packages/holdfast/src/drivers/memory.ts'
+import { sessionFileStoreSessions } from '../../packages/holdfast/src/migration/index.ts'
+import { session as ours } from '../../packages/holdfast/src/web/express.ts'
+import { holdfastStore } from '../../packages/holdfast/src/web/express-store.ts'
+import { filePlace } from './old-places.ts'
+
+const settings = { secret: 'a secret', resave: false, saveUninitialized: false, cookie: { maxAge: 600_000 } }
+
+/** An application that counts visits, and logs out. */
+async function started(t: TestContext, middleware: RequestHandler): Promise<string> {
+  const app = express()
+  app.use(middleware)
+  app.get('/visit', (req, res) => {
+    const values = req.session as unknown as { visits?: number }
+    values.visits = (values.visits ?? 0) + 1
+    res.json(values.visits)
+  })
+  app.get('/logout', (req, res, next) => {
+    req.session.destroy((error: unknown) => {
+      if (error) next(error)
+      else res.json('out')
+    })
+  })
+  const server = app.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+/** The first visit: the cookie that it gave. The whole answer is awaited: express-session begins it before it saves. */
+async function cookieOf(address: string): Promise<string> {
+  const response = await fetch(`${address}/visit`)
+  assert.equal(await response.json(), 1)
+  return response.headers.getSetCookie()[0]!.split(';')[0]!
+}
+
+async function called(url: string, cookie: string): Promise<unknown> {
+  const response = await fetch(url, { headers: { cookie } })
+  return await response.json()
+}
+
+const doors: Readonly<Record<string, (t: TestContext, old: OldSessionReader) => RequestHandler>> = {
+  'holdfast/express': (t, old) => {
+    const store = memoryStore()
+    t.after(() => store.close())
+    return ours({ ...settings, store, old })
+  },
+  'express-session over holdfast/express-store': (t, old) => {
+    const store = memoryStore()
+    t.after(() => store.close())
+    const under = holdfastStore(store, { session: theirs, old })
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- it is made of that class
+    return theirs({ ...settings, store: under })
+  },
+}
+
+for (const [name, door] of Object.entries(doors)) {
+  describe(`from session-file-store to ${name}`, () => {
+    it('nobody is logged out by the change, and who logs out stays so', async (t) => {
+      const { path, store } = await filePlace(t)
+      const before = await started(t, theirs({ ...settings, store }))
+      const cookie = await cookieOf(before)
+      const visit = (address: string): Promise<unknown> => called(`${address}/visit`, cookie)
+      assert.equal(await visit(before), 2)
+      const [file] = await readdir(path)
+      const backup = join(path, '..', 'backup')
+      await copyFile(join(path, file!), backup)
+
+      const after = await started(t, door(t, sessionFileStoreSessions(path)))
+      assert.deepEqual([await visit(after), await visit(after)], [3, 4])
+      assert.deepEqual(await readdir(path), [])
+      assert.equal(await called(`${after}/logout`, cookie), 'out')
+      await copyFile(backup, join(path, file!))
+      assert.equal(await visit(after), 1)
+    })
+
+    it('a logout is the first thing that one does', async (t) => {
+      const { path, store } = await filePlace(t)
+      const before = await started(t, theirs({ ...settings, store }))
+      const cookie = await cookieOf(before)
+      const after = await started(t, door(t, sessionFileStoreSessions(path)))
+      assert.equal(await called(`${after}/logout`, cookie), 'out')
+      assert.deepEqual(await readdir(path), [])
+      assert.equal(await called(`${after}/visit`, cookie), 1)
+    })
+
+    it('an old store that is away is an error, and no logout', async (t) => {
+      const { path, store } = await filePlace(t)
+      const before = await started(t, theirs({ ...settings, store }))
+      const cookie = await cookieOf(before)
+      t.mock.method(console, 'error', () => undefined)
+      const after = await started(t, door(t, sessionFileStoreSessions(join(path, 'unmounted'))))
+      const answer = await fetch(`${after}/visit`, { headers: { cookie } })
+      assert.ok(answer.status >= 500, String(answer.status))
+      assert.deepEqual(answer.headers.getSetCookie(), [])
+      await answer.text()
+    })
+  })
+}
