@@ -1,11 +1,13 @@
+import { chromium } from './chromium.ts'
 import type { ServerKind } from './kind.ts'
 import { mariadb, mysql } from './mariadb.ts'
 import { memcached } from './memcached.ts'
 import { mongodb, mongodbReplicaSet } from './mongodb.ts'
 import { postgres } from './postgres.ts'
 import { redis, redisCluster, redisSentinel, valkey } from './redis.ts'
+import { bun, deno } from './runtimes.ts'
 
-/** All servers that tests use. A new kind is one file here and one entry in this list. */
+/** All servers that tests use, and the browser and the runtimes. A new kind is one file here and one entry in this list. */
 export const serverKinds: readonly ServerKind[] = [
   redis,
   redisCluster,
@@ -17,4 +19,7 @@ export const serverKinds: readonly ServerKind[] = [
   memcached,
   mongodb,
   mongodbReplicaSet,
+  chromium,
+  bun,
+  deno,
 ]

@@ -7,7 +7,9 @@ export interface ServerKind {
   /** The environment variable by which tests learn its address, and by which a user may give one. */
   readonly variable: string
   /** Where an address without a port leads. */
-  readonly defaultPort: number
+  readonly defaultPort?: number
+  /** Whether what a user gave is of use; rejects where it isn't. Not given: each of its hosts must answer. */
+  readonly check?: (given: string) => Promise<void>
   /** Ways to get it, the best first. None: it is never started, only an address of one can be given. */
   readonly recipes: readonly Recipe[]
 }

@@ -105,12 +105,16 @@ async function obtain(kind: ServerKind): Promise<FoundServer> {
 
 async function givenByTheUser(kind: ServerKind): Promise<FoundServer> {
   const address = process.env[kind.variable] ?? ''
-  for (const [host, port] of hostsOf(address, kind.defaultPort)) {
+  await (kind.check ? kind.check(address) : checkHosts(kind, address))
+  return { kind, address, source: `given by ${kind.variable}` }
+}
+
+async function checkHosts(kind: ServerKind, address: string): Promise<void> {
+  for (const [host, port] of hostsOf(address, kind.defaultPort ?? 0)) {
     if (!(await canConnect(host, port))) {
       throw new Error(`${kind.variable} says ${host}:${port}, but nothing answers there`)
     }
   }
-  return { kind, address, source: `given by ${kind.variable}` }
 }
 
 /** Hosts of `redis://a:1,redis://b:2`, of `memcached://a:1,b:2` and of `mongodb://user@a:1,b:2/name?x=y`. */
