@@ -13,9 +13,11 @@ import { read } from './read.ts'
 import { revocationLag } from './revocation-lag.ts'
 import { inScratch } from './scratch.ts'
 import { planned } from './sizes.ts'
+import { sessionBytes } from './session-bytes.ts'
 import { storeList, storeRead, storeSave } from './stores.ts'
 import { sweep } from './sweep.ts'
 import { tierHit, verify } from './tiers.ts'
+import { express, expressRedis, expressWrite, fastify } from './web.ts'
 
 const benchmarks: Readonly<Record<string, Benchmark>> = {
   read,
@@ -24,8 +26,15 @@ const benchmarks: Readonly<Record<string, Benchmark>> = {
   'tier-hit': tierHit,
   verify,
 }
-/** With several results, and no server. */
-const alone: Readonly<Record<string, Series>> = { bytes }
+/** With several results, and servers that they find themselves. */
+const alone: Readonly<Record<string, Series>> = {
+  bytes,
+  'session-bytes': sessionBytes,
+  express,
+  'express-redis': expressRedis,
+  'express-write': expressWrite,
+  fastify,
+}
 const series: Readonly<Record<string, Series>> = {
   'store-read': storeRead,
   'store-save': storeSave,

@@ -39,6 +39,8 @@ function linesOf(text: string): readonly Line[] {
 function tablesOf(lines: readonly Line[]): string {
   const whole = lines.filter(({ name }) => !name.includes(' '))
   const stores = ['store-read', 'store-save', 'store-list'].map((group) => groupOf(lines, group))
+  const doors = ['express', 'express-redis', 'express-write', 'fastify'].map((group) => groupOf(lines, group))
+  const sessions = groupOf(lines, 'session-bytes').found
   const parts = [
     part(
       'What the library and the service add',
@@ -49,10 +51,19 @@ function tablesOf(lines: readonly Line[]): string {
     ...stores.map(({ group, found }) => {
       return part(`\`${group}\``, ['store', 'ours', 'raw client', 'ratio'], found.map(compared), found)
     }),
+    ...doors.map(({ group, found }) => {
+      return part(`\`${group}\``, ['sessions', 'ours', 'theirs', 'ratio'], found.map(compared), found)
+    }),
     growthOf(groupOf(lines, 'store-growth').found),
     sweepOf(groupOf(lines, 'sweep').found),
     lagOf(groupOf(lines, 'revocation-lag').found),
     bytesOf(groupOf(lines, 'bytes').found),
+    part(
+      '`session-bytes`',
+      ['live sessions', 'measured'],
+      sessions.map(({ name, ours, unit }) => [columnTitle(name), `${figure(ours)} ${unit}`]),
+      sessions,
+    ),
   ]
   return parts.filter((each) => each !== '').join('\n')
 }
