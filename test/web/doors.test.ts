@@ -10,6 +10,13 @@ import fastify from 'fastify'
 import { H3 } from 'h3'
 import { Hono } from 'hono'
 import Koa from 'koa'
+import {
+  createContext,
+  createStaticHandler,
+  type LoaderFunction,
+  type MiddlewareFunction,
+  RouterContextProvider,
+} from 'react-router'
 import { type Served, type WebApp, webSuite } from '../../packages/holdfast/src/testing/web-suite.ts'
 import type { Session } from '../../packages/holdfast/src/sessions/session.ts'
 import { fastifySession } from '../../packages/holdfast/src/web/fastify.ts'
@@ -18,7 +25,9 @@ import { h3Session } from '../../packages/holdfast/src/web/h3.ts'
 import { honoSession } from '../../packages/holdfast/src/web/hono.ts'
 import { koaSession } from '../../packages/holdfast/src/web/koa.ts'
 import type { Answer } from '../../packages/holdfast/src/web/node.ts'
+import { nextSessions } from '../../packages/holdfast/src/web/next.ts'
 import { answerRefused, sessionMiddleware } from '../../packages/holdfast/src/web/node.ts'
+import { routerSession } from '../../packages/holdfast/src/web/react-router.ts'
 import { svelteKitSession } from '../../packages/holdfast/src/web/sveltekit.ts'
 import { probedStores as stores, responseOf, send, served, sessionOf } from './served.ts'
 
@@ -168,6 +177,47 @@ webSuite(runner, {
       return responseOf(await app.answer({ url: event.req.url, session: sessionOf(event.context) }))
     })
     return await fetched((request) => server.fetch(request))
+  },
+})
+
+webSuite(runner, {
+  name: 'Next.js, a route handler',
+  stores,
+  lacks: ofResponses,
+  serve: async (app) => {
+    const { withSession } = nextSessions(app.sessions, app.options)
+    const handler = withSession(async (request, session) => {
+      return responseOf(await app.answer({ url: request.url, session }))
+    })
+    return await fetched((request) => handler(request).catch(() => new Response('failed', { status: 500 })))
+  },
+})
+
+webSuite(runner, {
+  name: 'React Router, a middleware',
+  stores,
+  lacks: ofResponses,
+  serve: async (app) => {
+    const sessionContext = createContext<Session>()
+    const answer: LoaderFunction = async ({ request, context }) => {
+      const session = (context as Readonly<RouterContextProvider>).get(sessionContext)
+      return responseOf(await app.answer({ url: request.url, session }))
+    }
+    const middleware = [routerSession(app.sessions, sessionContext, app.options)] as MiddlewareFunction[]
+    const router = createStaticHandler([
+      { id: 'root', path: '*', middleware, loader: answer, action: answer },
+    ])
+    return await fetched(async (request) => {
+      const requestContext = new RouterContextProvider()
+      const generateMiddlewareResponse = async (query: (request: Request) => Promise<Response>) => {
+        return await query(request)
+      }
+      try {
+        return (await router.queryRoute(request, { requestContext, generateMiddlewareResponse })) as Response
+      } catch {
+        return new Response('failed', { status: 500 })
+      }
+    })
   },
 })
 

@@ -1,20 +1,61 @@
 /**
- * Sessions for React Router and Remix: what `createSessionStorage` makes, over a store of ours.
+ * Sessions for React Router and Remix: as a middleware of React Router from 7.9 on, which stores by itself, and as what
+ * `createSessionStorage` makes.
+ *
+ * ```ts
+ * // app/session.server.ts
+ * export const sessionContext = createContext<Session<MyData>>()
+ * // app/root.tsx
+ * export const middleware = [routerSession(new Sessions<MyData>(store), sessionContext)]
+ * // in a loader or an action
+ * context.get(sessionContext).get('basket')
+ * ```
  *
  * ```ts
  * export const { getSession, commitSession, destroySession } = sessionStorage(new Sessions(store))
  * ```
  */
 
-import type { JsonObject } from '../sessions/dictionary.ts'
+import { InvalidOption } from '../errors.ts'
+import type { Dictionary, JsonObject } from '../sessions/dictionary.ts'
 import type { Client } from '../sessions/facts.ts'
-import type { Dictionary } from '../sessions/dictionary.ts'
 import type { Session } from '../sessions/session.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import { cookieSettings, type CookieOptions, readCookie } from './cookie.ts'
 import { Exchanges } from './exchange.ts'
+import { exchanged, type FetchOptions, webRequestOf } from './fetch/response.ts'
 
 export type { CookieOptions } from './cookie.ts'
+export type { WebOptions, WebRequest } from './exchange.ts'
+export type { FetchOptions } from './fetch/response.ts'
+
+/** What is needed of what a middleware of React Router's is given. */
+export interface RouterArguments<Context> {
+  readonly request: Request
+  readonly context: { set(context: Context, session: never): void }
+}
+
+/**
+ * A middleware, for the root route. What was changed is stored before the response is sent; where that fails, a response
+ * with the cause takes its place.
+ *
+ * @param context Where loaders and actions find the session: made by `createContext` of React Router.
+ * @throws {InvalidOption} when an option can't be honoured.
+ */
+export function routerSession<Data extends object, Context>(
+  sessions: Sessions<Data>,
+  context: Context,
+  options: FetchOptions = {},
+): (given: RouterArguments<Context>, next: () => Promise<Response>) => Promise<Response> {
+  const exchanges = new Exchanges(sessions, options)
+  return async (given, next) => {
+    return await exchanged(exchanges, webRequestOf(given.request, options), (exchange) => {
+      // That the context is one of sessions is for the caller's types to say: React Router's own are not known here.
+      given.context.set(context, exchange.session as never)
+      return next()
+    })
+  }
+}
 
 /** A session as React Router has them. `stored` is ours, with all that it can do. */
 export interface RouterSession<Data extends object = JsonObject> {
@@ -38,8 +79,13 @@ export interface RouterStorage<Data extends object = JsonObject> {
     cookieHeader?: string | null,
     options?: { readonly client?: Client },
   ) => Promise<RouterSession<Data>>
-  /** Stores what was changed. @returns a `Set-Cookie` header. */
-  readonly commitSession: (session: RouterSession<Data>) => Promise<string>
+  /**
+   * Stores what was changed.
+   *
+   * @returns a `Set-Cookie` header.
+   * @throws {InvalidOption} for options of the cookie: a session's own end is set by `session.stored.setExpiry`.
+   */
+  readonly commitSession: (session: RouterSession<Data>, options?: object) => Promise<string>
   /** @returns a `Set-Cookie` header that takes the cookie away. */
   readonly destroySession: (session: RouterSession<Data>) => Promise<string>
 }
@@ -55,7 +101,12 @@ export function sessionStorage<Data extends object = JsonObject>(
 ): RouterStorage<Data> {
   const settings = cookieSettings(cookie)
   const exchanges = new Exchanges(sessions, { cookie, checkOrigin: false })
-  const committed = async ({ stored }: RouterSession<Data>): Promise<string> => {
+  const committed = async ({ stored }: RouterSession<Data>, given: object = {}): Promise<string> => {
+    if (Object.keys(given).length > 0) {
+      throw new InvalidOption(
+        `commitSession takes no ${Object.keys(given).join(', ')}: say session.stored.setExpiry(…) before it`,
+      )
+    }
     await stored.save()
     return exchanges.cookieOf(stored, settings.secure !== false)
   }
