@@ -65,18 +65,30 @@ async function shell(script: string, folder: string): Promise<string> {
 }
 
 /** Runs the lines of a page, and compares what they print with what the page says that they print. */
-async function runs(t: TestContext, page: string): Promise<void> {
-  const folder = await folderFor(t)
-  const [block, ...more] = blocks('js', page)
-  assert.ok(block && more.length === 0)
-  await writeFile(join(folder, 'app.mjs'), block)
-  await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
-  const line = ['--conditions=holdfast-source', '--no-warnings', 'app.mjs']
-  const { stdout } = await promisify(execFile)(process.execPath, line, { cwd: folder })
+async function runs(t: TestContext, block: string): Promise<void> {
+  const stdout = await printed(t, block)
   const promised = [...block.matchAll(/console\.log\(.*\) \/\/ (.*)/g)].map(([, said]) => said)
   assert.deepEqual(stdout.trim().split('\n'), promised)
   assert.ok(promised.length > 0)
 }
+
+/** What a program prints. */
+async function printed(t: TestContext, program: string): Promise<string> {
+  const folder = await folderFor(t)
+  await writeFile(join(folder, 'app.mjs'), program)
+  await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
+  const line = ['--conditions=holdfast-source', '--no-warnings', 'app.mjs']
+  const { stdout } = await promisify(execFile)(process.execPath, line, { cwd: folder })
+  return stdout
+}
+
+/** Calls the application of the lines before it, and ends. */
+const calling = `
+const server = app.listen(0, async () => {
+  const answer = await fetch('http://127.0.0.1:' + server.address().port)
+  console.log(await answer.text())
+  process.exit()
+})`
 
 describe('the README', () => {
   it('has shell lines that work as printed, over a kill -9 and a restart', async (t) => {
@@ -100,8 +112,13 @@ describe('the README', () => {
   })
 
   it('has library lines that work as printed, as the page about tiers has', async (t) => {
-    await runs(t, readme)
-    await runs(t, await readFile(join(root, 'docs/scaling.md'), 'utf8'))
+    const [library, web, ...more] = blocks('js', readme)
+    assert.ok(library && web && more.length === 0)
+    await runs(t, library)
+    assert.equal(await printed(t, web + calling), '{"user":null}\n')
+    const [tiers, ...others] = blocks('js', await readFile(join(root, 'docs/scaling.md'), 'utf8'))
+    assert.ok(tiers && others.length === 0)
+    await runs(t, tiers)
   })
 
   it('names the two commands that package.json has', async () => {
