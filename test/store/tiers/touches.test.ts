@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { Memory, memoryDriver, memoryStore } from '../../../packages/holdfast/src/drivers/memory.ts'
 import { DeadlineExceeded, InvalidOption, StoreUnavailable } from '../../../packages/holdfast/src/errors.ts'
+import type { RecordEvent } from '../../../packages/holdfast/src/records/events.ts'
 import { Sessions } from '../../../packages/holdfast/src/sessions/sessions.ts'
 import type { Driver, Outcome } from '../../../packages/holdfast/src/store/contract.ts'
 import { guard } from '../../../packages/holdfast/src/store/guard.ts'
@@ -309,7 +310,10 @@ describe('sessions whose touches are written behind', () => {
   it('tell of a touch that could not be written, and stay valid until their time', async () => {
     const stage = new Stage()
     const events: string[] = []
-    const sessions = new Sessions(stage.store, { idle: '30m', onEvent: ({ type }) => events.push(type) })
+    const onEvent = ({ type }: RecordEvent): void => {
+      if (type === 'touch-failed') events.push(type)
+    }
+    const sessions = new Sessions(stage.store, { idle: '30m', onEvent })
     const { credential } = await sessions.start({ data: { cart: 1 } })
     stage.barrier = () => Promise.reject(new StoreUnavailable('gone for lunch'))
     stage.clock.advance(15 * 60 * second)
