@@ -15,7 +15,7 @@ function warningsOf(options: object, environment: Readonly<Record<string, string
     ['--conditions=holdfast-source', '--input-type=module', '-e', program],
     {
       encoding: 'utf8',
-      env: { ...process.env, NODE_ENV: '', NODE_OPTIONS: '', ...environment },
+      env: { ...process.env, NODE_ENV: '', ...environment },
     },
   )
   return stderr.split('\n').flatMap((line) => /Warning: holdfast\/express: (.*)/.exec(line)?.[1] ?? [])
