@@ -11,31 +11,20 @@
  * itself may take as long as it likes; the scheduler waits for it.
  */
 
-import type { Clock } from '../clock.ts'
-import type { HoldfastError } from '../errors.ts'
 import { InvalidOption } from '../errors.ts'
-import type { Awaitable, Driver } from '../store/contract.ts'
-import type { Fault, FaultOptions, FaultyDriver } from './faults.ts'
-import { type Choice, choicesOf, type Rules } from './schedule/choices.ts'
+import type { Awaitable } from '../store/contract.ts'
+import { choicesOf, type Rules } from './schedule/choices.ts'
 import { RandomWalk, Replay, Search, type Strategy } from './schedule/search.ts'
-import { Scheduler } from './schedule/scheduler.ts'
+import {
+  type Choice,
+  type ScheduledFault,
+  Scheduler,
+  type TaskEnd,
+  type World,
+} from './schedule/scheduler.ts'
 import { readableSteps, type Taken } from './schedule/trace.ts'
 
-/** What a scenario builds its world with. */
-export interface World {
-  /** Starts at a fixed time; a sleep is a point at which the scheduler chooses, and ends when it is chosen. */
-  readonly clock: Clock
-  /** Puts a driver under the scheduler. Calls that no task makes (setting up, checking) go straight through. */
-  driver(driver: Driver, options?: Omit<FaultOptions, 'gate'>): FaultyDriver
-  /** A point at which the scheduler chooses, for what tasks share besides drivers and the clock. */
-  pause(what: string): Promise<void>
-}
-
-/** How a task ended. `crashed`: the search stopped it for ever at one of its calls. */
-export type TaskEnd =
-  | { readonly status: 'returned'; readonly value: unknown }
-  | { readonly status: 'threw'; readonly error: HoldfastError }
-  | { readonly status: 'crashed' }
+export type { ScheduledFault, TaskEnd, World } from './schedule/scheduler.ts'
 
 /** What is run once per schedule. */
 export interface Scenario {
@@ -49,9 +38,6 @@ export interface Scenario {
 
 /** Builds a scenario from scratch. Must do the same each time, but for random ids and secrets. */
 export type ScenarioMaker = (world: World) => Awaitable<Scenario>
-
-/** The faults that a search can choose on its own. */
-export type ScheduledFault = Extract<Fault, 'loseAnswer' | 'loseRequest' | 'late' | 'fail'>
 
 /** Settings of {@link exploreSchedules}. */
 export interface ExploreOptions {

@@ -20,13 +20,15 @@ import { testList } from './suite/list.ts'
 import { testRead } from './suite/read.ts'
 import { testReplace } from './suite/replace.ts'
 import { testScan } from './suite/scan.ts'
-import { Stage, type StoreSuiteOptions, type SuiteRunner } from './suite/stage.ts'
+import type { StoreSuiteOptions } from './suite/scene.ts'
+import { Stage, type SuiteRunner } from './suite/stage.ts'
 import { testStore } from './suite/store.ts'
 import { testSweep } from './suite/sweep.ts'
 import { testTouch } from './suite/touch.ts'
 import { testWatch } from './suite/watch.ts'
 
-export type { StoreSuiteOptions, SuiteRunner, SuiteStoreOptions } from './suite/stage.ts'
+export type { StoreSuiteOptions, SuiteStoreOptions } from './suite/scene.ts'
+export type { SuiteRunner } from './suite/stage.ts'
 
 /**
  * Registers the tests of a store with a test runner.

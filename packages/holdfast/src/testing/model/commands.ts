@@ -1,7 +1,7 @@
 /** What the model does to a store: a command per operation of the contract, and what happens around them. */
 
-import type { Arbitrary, FastCheck, ModelCommand } from './fast-check.ts'
-import type { Model, Real } from './model.ts'
+import type { Arbitrary, FastCheck } from './fast-check.ts'
+import type { Command } from './model.ts'
 import { faultCommand, moveCommand, reopenCommand } from './commands/around.ts'
 import { countCommand, listCommand, pageCommand, readCommand, scanCommand } from './commands/reads.ts'
 import {
@@ -12,9 +12,6 @@ import {
   touchCommand,
   writeCommand,
 } from './commands/writes.ts'
-
-/** A command. Its text is a line of the report. */
-export type Command = ModelCommand<Model, Real>
 
 /** Every kind of command. Those that change something are named more than once, which makes them more frequent. */
 export function commandsFor(fc: FastCheck, faults: boolean): Arbitrary<Command>[] {

@@ -12,6 +12,7 @@ import {
 import type { Store } from '../../store/store.ts'
 import type { Fault } from '../faults.ts'
 import type { StandingClock } from './clock.ts'
+import type { ModelCommand } from './fast-check.ts'
 import { type Asked, list, type State, untold, withRecord } from './reference.ts'
 
 /** The store under test and what surrounds it. */
@@ -26,6 +27,9 @@ export interface Real {
   fired(): number
   dispose(): Promise<void>
 }
+
+/** A command. Its text is a line of the report. */
+export type Command = ModelCommand<Model, Real>
 
 /** What an operation was answered. */
 export type Observed<T> = { readonly answer: T } | { readonly failed: 'unavailable' | 'unknown' }

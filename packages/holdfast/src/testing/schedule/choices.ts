@@ -1,19 +1,7 @@
 /** What a scheduler can do next, in the order in which a search tries it. */
 
 import type { DriverCall } from '../faults.ts'
-import type { ScheduledFault } from '../schedule.ts'
-import type { Scheduler, Step } from './scheduler.ts'
-
-/** One thing that can be done next. */
-export interface Choice {
-  /** The same in every schedule that comes here by the same way. */
-  readonly id: string
-  /** Which step; missing for `finish`, which leaves late requests undelivered for ever. */
-  readonly step?: Step
-  readonly what: 'go' | 'crash' | 'finish' | ScheduledFault
-  /** Whether it interrupts a task that could have gone on. */
-  readonly preempts: boolean
-}
+import type { Choice, ScheduledFault, Scheduler, Step } from './scheduler.ts'
 
 /** What a search may do. */
 export interface Rules {

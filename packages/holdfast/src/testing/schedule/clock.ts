@@ -1,10 +1,15 @@
 /** The scheduler's clock: time goes on only when somebody's sleep ends. */
 
 import type { Clock } from '../../clock.ts'
-import type { Scheduler } from './scheduler.ts'
 
 /** When every scenario starts. Any instant would do; it is fixed so that runs are alike. */
 const start = 1_800_000_000_000
+
+/** Who says when a sleep ends. */
+interface Sleepers {
+  /** Resolves when the sleep of the task that calls was chosen to end; outside of tasks at once. */
+  asleep(what: string, signal: AbortSignal | undefined): Promise<unknown>
+}
 
 interface Timer {
   readonly due: number
@@ -12,12 +17,12 @@ interface Timer {
 }
 
 export class ScheduledClock implements Clock {
-  readonly #scheduler: Scheduler
+  readonly #sleepers: Sleepers
   readonly #timers = new Set<Timer>()
   #now = start
 
-  constructor(scheduler: Scheduler) {
-    this.#scheduler = scheduler
+  constructor(sleepers: Sleepers) {
+    this.#sleepers = sleepers
   }
 
   now(): number {
@@ -31,7 +36,7 @@ export class ScheduledClock implements Clock {
   /** May take longer than asked for, as every sleep may, when others are chosen first. Outside of tasks it takes no step. */
   async sleep(ms: number, { signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
     const wakes = this.#now + ms
-    await this.#scheduler.asleep(`${ms} ms`, signal)
+    await this.#sleepers.asleep(`${ms} ms`, signal)
     this.#goOn(wakes)
   }
 

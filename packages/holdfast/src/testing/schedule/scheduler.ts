@@ -20,9 +20,23 @@ import {
   type Gate,
   withFaults,
 } from '../faults.ts'
-import type { TaskEnd, World } from '../schedule.ts'
-import type { Choice } from './choices.ts'
 import { ScheduledClock } from './clock.ts'
+
+/** What a scenario builds its world with. */
+export interface World {
+  /** Starts at a fixed time; a sleep is a point at which the scheduler chooses, and ends when it is chosen. */
+  readonly clock: Clock
+  /** Puts a driver under the scheduler. Calls that no task makes (setting up, checking) go straight through. */
+  driver(driver: Driver, options?: Omit<FaultOptions, 'gate'>): FaultyDriver
+  /** A point at which the scheduler chooses, for what tasks share besides drivers and the clock. */
+  pause(what: string): Promise<void>
+}
+
+/** How a task ended. `crashed`: the search stopped it for ever at one of its calls. */
+export type TaskEnd =
+  | { readonly status: 'returned'; readonly value: unknown }
+  | { readonly status: 'threw'; readonly error: HoldfastError }
+  | { readonly status: 'crashed' }
 
 /** What a task, or a late request, waits to do. */
 export interface Step {
@@ -35,6 +49,20 @@ export interface Step {
   readonly call?: DriverCall
   /** Goes on. */
   readonly proceed: (fault: Fault | undefined) => void
+}
+
+/** The faults that a search can choose on its own. */
+export type ScheduledFault = Extract<Fault, 'loseAnswer' | 'loseRequest' | 'late' | 'fail'>
+
+/** One thing that can be done next. */
+export interface Choice {
+  /** The same in every schedule that comes here by the same way. */
+  readonly id: string
+  /** Which step; missing for `finish`, which leaves late requests undelivered for ever. */
+  readonly step?: Step
+  readonly what: 'go' | 'crash' | 'finish' | ScheduledFault
+  /** Whether it interrupts a task that could have gone on. */
+  readonly preempts: boolean
 }
 
 interface Task {

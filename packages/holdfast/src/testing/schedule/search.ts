@@ -1,6 +1,7 @@
 /** Strategies: which of several things a run does next, and what the next run does otherwise. */
 
-import { type Choice, independent } from './choices.ts'
+import { independent } from './choices.ts'
+import type { Choice } from './scheduler.ts'
 import { seededRandom } from '../faults/random.ts'
 
 /** Chooses for one run after the other. */

@@ -3,7 +3,7 @@
 import type { Operation, Outcome, Page, Replacement, SweptBatch, Touch } from '../../store/contract.ts'
 import { type Key, keyText, type StoredRecord, type Version } from '../../store/record.ts'
 import type { DriverCall, Ending } from '../faults.ts'
-import type { Choice } from './choices.ts'
+import type { Choice } from './scheduler.ts'
 
 /** One step that was taken, and how its call ended. */
 export interface Taken {

@@ -2,11 +2,10 @@
 
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import type { Outcome, Page, SweptBatch } from '../../store/contract.ts'
+import type { Awaitable, Outcome, Page, SweptBatch } from '../../store/contract.ts'
 import type { Key, StoredRecord, Version } from '../../store/record.ts'
-import type { Draft, ListOptions, Rewrite, Store, Written } from '../../store/store.ts'
+import type { Draft, ListOptions, Rewrite, Store, StoreOptions, Written } from '../../store/store.ts'
 import type { FakeClock } from '../clock.ts'
-import type { StoreSuiteOptions, SuiteStoreOptions } from './stage.ts'
 
 export const second = 1_000
 export const hour = 3_600_000
@@ -16,6 +15,26 @@ export const things = 'things'
 
 /** No walk through the few records of a test takes more pages, so one that does would never end. */
 const mostPages = 500
+
+/** The settings with which the suite has stores made. They have to be handed on to `guard`. */
+export type SuiteStoreOptions = StoreOptions & Required<Pick<StoreOptions, 'namespace' | 'clock'>>
+
+/** The stores to be tested. */
+export interface StoreSuiteOptions {
+  /** What the suite is called in the runner's output. */
+  readonly name: string
+  /** Makes a store over the backend. The suite draws a fresh namespace for each test, and closes the store after it. */
+  make(options: SuiteStoreOptions): Awaitable<Store>
+  /**
+   * Makes a second store on the same data as far apart from the first as it can be: another connection, another
+   * process. Required where `shared` is declared.
+   */
+  another?(options: SuiteStoreOptions): Awaitable<Store>
+  /** Opens again, with the same settings, what was closed. Required where `durable.process` is declared. */
+  reopen?(options: SuiteStoreOptions): Awaitable<Store>
+  /** Clears away what a namespace holds, after its test; all its stores are closed. */
+  dispose?(namespace: string): Awaitable<void>
+}
 
 type Settings = SuiteStoreOptions & { readonly clock: FakeClock }
 

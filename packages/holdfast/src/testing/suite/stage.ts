@@ -2,10 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import type { Awaitable } from '../../store/contract.ts'
-import type { Store, StoreOptions } from '../../store/store.ts'
+import type { StoreOptions } from '../../store/store.ts'
 import { fakeClock } from '../clock.ts'
-import { Scene } from './scene.ts'
+import { Scene, type StoreSuiteOptions } from './scene.ts'
 
 /** The two functions of a test runner that the suite uses. Those of node:test, Vitest and Mocha fit. */
 export interface SuiteRunner {
@@ -14,26 +13,6 @@ export interface SuiteRunner {
     /** For what is known to be missing, with the reason in its name. */
     readonly skip?: (name: string, body: () => Promise<void>) => unknown
   }
-}
-
-/** The settings with which the suite has stores made. They have to be handed on to `guard`. */
-export type SuiteStoreOptions = StoreOptions & Required<Pick<StoreOptions, 'namespace' | 'clock'>>
-
-/** The stores to be tested. */
-export interface StoreSuiteOptions {
-  /** What the suite is called in the runner's output. */
-  readonly name: string
-  /** Makes a store over the backend. The suite draws a fresh namespace for each test, and closes the store after it. */
-  make(options: SuiteStoreOptions): Awaitable<Store>
-  /**
-   * Makes a second store on the same data as far apart from the first as it can be: another connection, another
-   * process. Required where `shared` is declared.
-   */
-  another?(options: SuiteStoreOptions): Awaitable<Store>
-  /** Opens again, with the same settings, what was closed. Required where `durable.process` is declared. */
-  reopen?(options: SuiteStoreOptions): Awaitable<Store>
-  /** Clears away what a namespace holds, after its test; all its stores are closed. */
-  dispose?(namespace: string): Awaitable<void>
 }
 
 /** Registers tests. */

@@ -2,9 +2,8 @@
 
 import { never } from '../../../store/record.ts'
 import type { Fault } from '../../faults.ts'
-import type { Command } from '../commands.ts'
 import type { Arbitrary, FastCheck } from '../fast-check.ts'
-import type { Model, Real } from '../model.ts'
+import type { Command, Model, Real } from '../model.ts'
 
 /** Where a move of the clock leads: by milliseconds, or to a border of what is stored. */
 type Move =

@@ -2,9 +2,8 @@
 
 import { compareBytes, type Key, keyText, type StoredRecord } from '../../../store/record.ts'
 import type { Page } from '../../../store/contract.ts'
-import type { Command } from '../commands.ts'
 import type { Arbitrary, FastCheck } from '../fast-check.ts'
-import type { Model, Real } from '../model.ts'
+import type { Command, Model, Real } from '../model.ts'
 import { type Asked, list, read, scan, type State } from '../reference.ts'
 import { anyCollection, anyKeys, anyWanted, shownLabels } from './values.ts'
 

@@ -18,9 +18,8 @@ import type {
   Store,
   Written,
 } from '../../../store/store.ts'
-import type { Command } from '../commands.ts'
 import type { Arbitrary, FastCheck } from '../fast-check.ts'
-import type { Model, Observed } from '../model.ts'
+import type { Command, Model, Observed } from '../model.ts'
 import {
   create,
   remove,
