@@ -2,11 +2,13 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Pool } from 'pg'
 import { ChangeLog, ChangeReader } from '../../packages/holdfast/src/drivers/postgres/change-log.ts'
+import { Feed } from '../../packages/holdfast/src/drivers/postgres/feed.ts'
 import { databaseOf } from '../../packages/holdfast/src/drivers/postgres/given.ts'
-import { until } from './postgres/servers.ts'
 import { Bench, skip } from './postgres/targets.ts'
+import { until } from './until.ts'
 
 const enter = 'insert into holdfast_changes (namespace, keys) values ($1, $2)'
 
@@ -73,5 +75,32 @@ describe('PostgreSQL, the change log', { skip }, () => {
     assert.deepEqual(await keptOf(bench.pool(), bench.namespace), ['sessions/a'])
     await store.replace({ ...draft, expected: made.version })
     assert.deepEqual(await keptOf(bench.pool(), bench.namespace), ['sessions/a', 'sessions/a'])
+  })
+
+  it('is listened to by nobody once the feed was closed, also where it was closed while it began', async (t) => {
+    const bench = new Bench(t)
+    await bench.store().open()
+    const pool = bench.pool()
+    const database = databaseOf(pool, true)
+    const reader = new ChangeReader(database, bench.namespace)
+    const began = Promise.withResolvers<undefined>()
+    const begin = async () => {
+      await began.promise
+      return await reader.begin()
+    }
+    const slowly = {
+      begin,
+      since: async (from: Parameters<ChangeReader['since']>[0]) => await reader.since(from),
+    } as Pick<ChangeReader, 'begin' | 'since'> as ChangeReader
+    const feed = new Feed(database, slowly, `holdfast_${bench.namespace}`, true)
+    const watching = assert.rejects(
+      feed.watch(() => undefined),
+      { code: 'HOLDFAST_STORE_UNAVAILABLE' },
+    )
+    feed.close()
+    began.resolve(undefined)
+    await watching
+    await delay(200)
+    assert.equal(pool.totalCount - pool.idleCount, 0, 'no connection is held')
   })
 })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { exploreSchedules, type ScenarioMaker } from 'holdfast/testing'
+import { exploreSchedules, fakeClock, type ScenarioMaker } from 'holdfast/testing'
 import { memoryDriver } from '../../packages/holdfast/src/drivers/memory.ts'
 import {
   ClockSkew,
@@ -322,5 +322,39 @@ describe('what is asked for', () => {
     const found = store.read(key)
     assert.ok(!(found instanceof Promise))
     assert.deepEqual(found?.key, key)
+  })
+})
+
+describe('a watch', () => {
+  it('that comes when nobody waits for it any more is closed, so that nothing listens for ever', async () => {
+    const memory = memoryDriver()
+    const late = Promise.withResolvers<undefined>()
+    const closed: string[] = []
+    const driver = changed(() => ({
+      async watch(...given) {
+        const watch = await memory.watch(...given)
+        await late.promise
+        return {
+          mark: () => watch.mark(),
+          close: () => {
+            closed.push('closed')
+          },
+        }
+      },
+    }))
+    const clock = fakeClock()
+    const store = guard(driver, { clock, deadline: '1s' })
+    await store.open()
+    const watching = assert.rejects(
+      store.watch(() => undefined),
+      { code: 'HOLDFAST_DEADLINE_EXCEEDED' },
+    )
+    await quiet()
+    clock.advance(1_000)
+    await watching
+    assert.deepEqual(closed, [])
+    late.resolve(undefined)
+    await quiet()
+    assert.deepEqual(closed, ['closed'])
   })
 })

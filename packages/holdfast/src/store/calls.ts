@@ -38,6 +38,11 @@ export class OneCall implements Call {
     return this.#outer ? AbortSignal.any([this.#outer, this.#controller.signal]) : this.#controller.signal
   }
 
+  /** Whether nobody waits for it any more. */
+  get isOver(): boolean {
+    return this.#ended !== undefined
+  }
+
   /** Whether the caller gave up. */
   get isAbandoned(): boolean {
     return this.#outer?.aborted ?? false

@@ -269,7 +269,12 @@ class Guard implements Store {
   async watch(listener: (change: Change) => void, options: CallOptions = {}): Promise<Watch> {
     const { capabilities } = this.#opening.ready ?? (await this.open())
     this.#need('watch', capabilities.watch)
-    return await this.#calls.ask('watch', options, (call) => this.#driver.watch(listener, call))
+    return await this.#calls.ask('watch', options, async (call) => {
+      const watch = await this.#driver.watch(listener, call)
+      // Nobody waits for it any more, so nobody else would ever close it.
+      if (call.isOver) await watch.close()
+      return watch
+    })
   }
 
   figures(): StoreFigures {

@@ -101,6 +101,8 @@ export class Feed implements Watch {
     try {
       // The first answer says that the stream stands.
       const change = await stream.tryNext()
+      // Closed meanwhile: nobody else would close what stands now.
+      if (this.#isClosed()) throw new StoreUnavailable('the watch was closed')
       this.#stream = stream
       if (change) this.#hear(change)
       return stream

@@ -89,11 +89,14 @@ export class Feed {
   }
 
   async #start(): Promise<void> {
-    this.#life++
-    this.#position = await inTime(this.#reader.begin())
+    const life = ++this.#life
+    const position = await inTime(this.#reader.begin())
+    // Closed meanwhile: a connection that began to listen now would be closed by nobody.
+    if (life !== this.#life) throw new StoreUnavailable('the watch was closed')
+    this.#position = position
     this.#pause = firstPause
     this.#lookIn(lookEvery)
-    void this.#listen(this.#life)
+    void this.#listen(life)
   }
 
   /** Resolves when a look that began after this call has been told. */
