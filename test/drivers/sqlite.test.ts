@@ -12,6 +12,7 @@ import {
   sqliteStore,
 } from '../../packages/holdfast/src/drivers/sqlite.ts'
 import { ChangeLog, ChangeReader } from '../../packages/holdfast/src/drivers/sqlite/change-log.ts'
+import { errorOf, failureOf } from '../../packages/holdfast/src/drivers/sqlite/failure.ts'
 import { migrate, migrations, schemaVersion } from '../../packages/holdfast/src/drivers/sqlite/migrations.ts'
 import { InvalidCursor, StoreMisconfigured } from '../../packages/holdfast/src/errors.ts'
 import type { Change } from '../../packages/holdfast/src/store/contract.ts'
@@ -279,6 +280,23 @@ describe('a file', () => {
     await assert.rejects(async () => await store.open(), { code, message })
     await store.close()
   }
+})
+
+describe('what SQLite reports', () => {
+  it('is known by its text where a runtime tells no number, as Deno does at times', () => {
+    const codes = {
+      'database is locked': 'HOLDFAST_STORE_UNAVAILABLE',
+      'database or disk is full': 'HOLDFAST_STORE_FULL',
+      'attempt to write a readonly database': 'HOLDFAST_STORE_READ_ONLY',
+      'database disk image is malformed': 'HOLDFAST_STORE_CORRUPT',
+    }
+    for (const [text, code] of Object.entries(codes)) {
+      const reported = Object.assign(new Error(text), { code: 'ERR_SQLITE_ERROR' })
+      assert.equal(errorOf(failureOf(reported), 'a.db').code, code, text)
+    }
+    const locked = Object.assign(new Error('database is locked'), { code: 'ERR_SQLITE_ERROR' })
+    assert.equal(failureOf(locked).failure, 'busy', 'so it is waited for')
+  })
 })
 
 describe('a failed open', () => {

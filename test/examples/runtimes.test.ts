@@ -1,25 +1,32 @@
 /** The examples on other runtimes than Node.js. */
 
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { places } from '../stores/places.ts'
 import { type Runtime, start, visit, visitBySocket } from './example.ts'
 
 /** What stands on nothing but their own servers, and what stands on their `node:http`. */
 const examples = ['fetch', 'h3', 'hono', 'node', 'connect', 'express', 'nest', 'fastify', 'koa']
+/** What the plain handler is run over, besides memory. */
+const stores = ['SQLite', 'a folder', 'PostgreSQL', 'Redis']
+const seldom = process.env['HOLDFAST_TEST_LONG'] !== '1' && 'it takes a minute: in the long run only'
+const mainFile = fileURLToPath(new URL('../../packages/server/src/cli/main.ts', import.meta.url))
 
 interface OtherRuntime extends Runtime {
   readonly name: string
   readonly skip: string | false
-  /** The stores that the plain handler is run over, besides memory. */
-  readonly stores: readonly string[]
 }
 
 const runtimes: readonly OtherRuntime[] = [
   {
     ...found('Bun'),
     arguments: ['--conditions=holdfast-source'],
-    stores: ['SQLite', 'a folder', 'PostgreSQL', 'Redis'],
   },
   {
     ...found('Deno'),
@@ -30,8 +37,6 @@ const runtimes: readonly OtherRuntime[] = [
       '--conditions=holdfast-source',
       '--allow-all',
     ],
-    // The thread that writes for SQLite needs what Deno's `node:worker_threads` has not.
-    stores: ['a folder', 'PostgreSQL', 'Redis'],
   },
 ]
 
@@ -47,7 +52,15 @@ for (const runtime of runtimes) {
       await paid(runtime, 'websocket', {}, visitBySocket)
     })
 
-    for (const store of runtime.stores) {
+    it('holdfast store check passes over SQLite', { skip: seldom }, async (t) => {
+      const folder = await mkdtemp(join(tmpdir(), 'holdfast-runtime-'))
+      t.after(() => rm(folder, { recursive: true }))
+      const line = [...runtime.arguments, mainFile, 'store', 'check', `sqlite://${folder}/store.db`]
+      const { stdout } = await promisify(execFile)(runtime.program, line)
+      assert.match(stdout, /\n\d{3} passed, 0 failed, in /)
+    })
+
+    for (const store of stores) {
       const place = places.find((each) => each.name === store)!
       it(`examples/fetch over ${store}`, { skip: place.skip }, async () => {
         const room = await place.room()

@@ -28,32 +28,30 @@ export interface Failure {
 /** Settings or a file that cannot work; the message says why and what to do. */
 export class Unsuitable extends Error {}
 
-/** The primary result codes of SQLite that have a meaning for the caller. */
-const kinds: ReadonlyMap<number, Kind> = new Map<number, Kind>([
-  [3, 'readOnly'], // PERM
-  [5, 'busy'], // BUSY
-  [6, 'busy'], // LOCKED
-  [8, 'readOnly'], // READONLY
-  [11, 'corrupt'], // CORRUPT
-  [13, 'full'], // FULL
-  [14, 'cannotOpen'], // CANTOPEN
-  [15, 'busy'], // PROTOCOL: others came and went too fast while the write-ahead log was being opened
-  [26, 'corrupt'], // NOTADB
-])
+/** A primary result code of SQLite. */
+interface Result {
+  readonly code: number
+  readonly name: string
+  /** What SQLite says for it: all that Deno tells of a statement that `exec` was given. */
+  readonly text: string
+  /** What it means for the caller. */
+  readonly kind: Kind
+}
+
 const ioError = 10
-/** The names of those codes. */
-const primaryCodes: ReadonlyMap<string, number> = new Map([
-  ['PERM', 3],
-  ['BUSY', 5],
-  ['LOCKED', 6],
-  ['READONLY', 8],
-  ['IOERR', ioError],
-  ['CORRUPT', 11],
-  ['FULL', 13],
-  ['CANTOPEN', 14],
-  ['PROTOCOL', 15],
-  ['NOTADB', 26],
-])
+const results: readonly Result[] = [
+  { code: 3, name: 'PERM', text: 'access permission denied', kind: 'readOnly' },
+  { code: 5, name: 'BUSY', text: 'database is locked', kind: 'busy' },
+  { code: 6, name: 'LOCKED', text: 'database table is locked', kind: 'busy' },
+  { code: 8, name: 'READONLY', text: 'attempt to write a readonly database', kind: 'readOnly' },
+  { code: ioError, name: 'IOERR', text: 'disk I/O error', kind: 'unavailable' },
+  { code: 11, name: 'CORRUPT', text: 'database disk image is malformed', kind: 'corrupt' },
+  { code: 13, name: 'FULL', text: 'database or disk is full', kind: 'full' },
+  { code: 14, name: 'CANTOPEN', text: 'unable to open database file', kind: 'cannotOpen' },
+  // Others came and went too fast while the write-ahead log was being opened.
+  { code: 15, name: 'PROTOCOL', text: 'locking protocol', kind: 'busy' },
+  { code: 26, name: 'NOTADB', text: 'file is not a database', kind: 'corrupt' },
+]
 /** IOERR_SHMSIZE: no room for the index of the write-ahead log, which is how a full disk shows when it is opened. */
 const noRoomForIndex = 4_874
 
@@ -68,16 +66,20 @@ export function failureOf(error: unknown, committing = false): Failure {
   // The owner of a connection that was handed in has a transaction open on it, or is reading row by row, which
   // better-sqlite3 allows nobody else meanwhile: that will end like anybody's.
   if (/within a transaction|busy executing a query/.test(why)) return { failure: 'busy', why }
-  return { failure: kinds.get(code % 256) ?? 'unavailable', why }
+  const result = results.find((each) => each.code === code % 256)
+  return { failure: result?.kind ?? 'unavailable', why }
 }
 
-/** `node:sqlite` tells the number of the result, better-sqlite3 its name. */
+/** `node:sqlite` tells the number of the result, better-sqlite3 its name, and Deno at times neither. */
 function resultCode(error: unknown): number {
   if (typeof error !== 'object' || error === null) return 0
   if ('errcode' in error && typeof error.errcode === 'number') return error.errcode
   if (!('code' in error) || typeof error.code !== 'string') return 0
   if (error.code === 'SQLITE_IOERR_SHMSIZE') return noRoomForIndex
-  return primaryCodes.get(/^SQLITE_([A-Z]+)/.exec(error.code)?.[1] ?? '') ?? 0
+  const [, name] = /^SQLITE_([A-Z]+)/.exec(error.code) ?? []
+  const text = error instanceof Error ? error.message : ''
+  const result = results.find((each) => each.name === name) ?? results.find((each) => each.text === text)
+  return result?.code ?? 0
 }
 
 /** Whether an answer is a failure. */

@@ -1,6 +1,6 @@
 /** The writing connection in a thread of its own, seen from the caller's thread. */
 
-import { Worker } from 'node:worker_threads'
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 
 import { AnswerLost, StoreClosed } from '../../errors.ts'
 import { type Failure, isFailure } from './failure.ts'
@@ -15,6 +15,12 @@ export interface Order {
   readonly synchronous: Synchronous
 }
 
+/** What the worker is given. The port is one of its own, because Deno can't look into the one that it has anyhow. */
+export interface Start {
+  readonly order: Order
+  readonly port: MessagePort
+}
+
 /** What the worker is asked. Each request has one reply, and replies come in the order of the requests. */
 export type Request =
   | { readonly type: 'open' }
@@ -23,6 +29,11 @@ export type Request =
 
 /** The answers of each group, or what was found at opening, or why nothing could be done. */
 export type Reply = readonly (readonly Answer[])[] | Found | Failure | 'closed'
+
+interface Thread {
+  readonly worker: Worker
+  readonly port: MessagePort
+}
 
 interface Waiting {
   readonly resolve: (reply: Reply) => void
@@ -33,7 +44,7 @@ const workerFile = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './
 
 export class WriterThread implements Writer {
   readonly #order: Order
-  #worker: Worker | undefined
+  #thread: Thread | undefined
   #waiting: Waiting[] = []
   #reopening: Promise<Found | Failure> | undefined
   #wasOpened = false
@@ -45,7 +56,7 @@ export class WriterThread implements Writer {
 
   /** Starts the thread unless it runs, and opens its connection. */
   async open(): Promise<Found | Failure> {
-    this.#worker ??= this.#start()
+    this.#thread ??= this.#start()
     const found = (await this.#ask({ type: 'open' })) as Found | Failure
     if (!isFailure(found)) this.#wasOpened = true
     return found
@@ -53,7 +64,7 @@ export class WriterThread implements Writer {
 
   async run(groups: readonly Group[]): Promise<readonly (readonly Answer[])[]> {
     // A thread that died is replaced by the first call that finds it dead.
-    if (!this.#worker || this.#reopening) {
+    if (!this.#thread || this.#reopening) {
       const failure = await this.#reopened()
       if (failure) return groups.map(({ jobs }) => jobs.map(() => failure))
     }
@@ -67,11 +78,11 @@ export class WriterThread implements Writer {
   /** Closes the connection and ends the thread. */
   async close(): Promise<void> {
     this.#isClosed = true
-    const worker = this.#worker
-    if (!worker) return
+    const thread = this.#thread
+    if (!thread) return
     await this.#ask({ type: 'close' }).catch(() => undefined)
-    this.#worker = undefined
-    await worker.terminate()
+    this.#thread = undefined
+    await thread.worker.terminate()
   }
 
   async #reopened(): Promise<Failure | undefined> {
@@ -84,39 +95,45 @@ export class WriterThread implements Writer {
   }
 
   #ask(request: Request, transfer: ArrayBuffer[] = []): Promise<Reply> {
-    const worker = this.#worker
-    if (!worker) return Promise.reject(new AnswerLost('the writing thread ended'))
+    const port = this.#thread?.port
+    if (!port) return Promise.reject(new AnswerLost('the writing thread ended'))
     // The thread keeps the process alive only as long as something is waiting for it.
-    if (this.#waiting.length === 0) worker.ref()
-    worker.postMessage(request, transfer)
+    if (this.#waiting.length === 0) port.ref()
+    port.postMessage(request, transfer)
     return new Promise<Reply>((resolve, reject) => {
       this.#waiting.push({ resolve, reject })
     })
   }
 
-  #start(): Worker {
+  #start(): Thread {
+    const { port1: port, port2: its } = new MessageChannel()
+    const start: Start = { order: this.#order, port: its }
     const worker = new Worker(workerFile, {
-      workerData: this.#order,
+      workerData: start,
+      transferList: [its],
       name: 'holdfast-sqlite',
       execArgv: inherited(),
     })
     let cause: unknown
-    worker.on('message', (replies: readonly Reply[]) => {
+    const thread = { worker, port }
+    port.on('message', (replies: readonly Reply[]) => {
       for (const [i, { resolve }] of this.#waiting.splice(0, replies.length).entries())
         resolve(replies[i] as Reply)
-      if (this.#waiting.length === 0) worker.unref()
+      if (this.#waiting.length === 0) port.unref()
     })
     worker.on('error', (error) => {
       cause = error
     })
     worker.on('exit', () => {
-      if (this.#worker === worker) this.#lose(cause)
+      port.close()
+      if (this.#thread === thread) this.#lose(cause)
     })
-    return worker
+    worker.unref()
+    return thread
   }
 
   #lose(cause: unknown): void {
-    this.#worker = undefined
+    this.#thread = undefined
     const why = cause instanceof Error ? cause.message : 'it was ended'
     const error = new AnswerLost(`the writing thread of ${this.#order.path} died: ${why}`, { cause })
     for (const { reject } of this.#waiting.splice(0)) reject(error)

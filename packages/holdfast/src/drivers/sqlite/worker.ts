@@ -4,13 +4,13 @@
  */
 
 import { DatabaseSync } from 'node:sqlite'
-import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import { isMainThread, type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 
 import { failureOf } from './failure.ts'
 import type { Group } from './jobs.ts'
 import { Reserve } from './reserve.ts'
 import { openOwn } from './settings.ts'
-import type { Order, Reply, Request } from './thread.ts'
+import type { Order, Reply, Request, Start } from './thread.ts'
 import { Transactions } from './transaction.ts'
 
 /** How many jobs one transaction takes at most, give or take a message. */
@@ -63,8 +63,8 @@ class Connection {
   }
 }
 
-function serve(port: MessagePort): void {
-  const connection = new Connection(workerData as Order)
+function serve({ order, port }: Start): void {
+  const connection = new Connection(order)
   port.on('message', (first: Request) => {
     port.postMessage(replies(connection, waiting(port, first)))
   })
@@ -104,4 +104,4 @@ function replies(connection: Connection, requests: readonly Request[]): Reply[] 
   return given
 }
 
-if (parentPort) serve(parentPort)
+if (!isMainThread) serve(workerData as Start)
