@@ -268,4 +268,35 @@ export const sessionObject = [
       titles: ['that would be gigabytes takes no more memory'],
     },
   ]),
+  ...noticedBy('test/drivers/memory-views.test.ts', [
+    {
+      name: 'what was made of a record outlives its change',
+      edits: [{ file: 'drivers/memory/memory.ts', from: 'entry.look?.forget()', to: '' }],
+      titles: ['follows what is replaced, touched, relabelled'],
+    },
+    {
+      name: 'what was made of a record outlives its expiry',
+      edits: [
+        {
+          file: 'drivers/memory.ts',
+          from: 'if (!entry || !isLive(entry, now)) return undefined',
+          to: 'if (!entry || now < 0) return undefined',
+        },
+      ],
+      titles: ['ends with the record, to the millisecond'],
+    },
+  ]),
+  ...noticedBy('test/web/express-signature.test.ts', [
+    {
+      name: 'a cookie that was right stays so without its secret',
+      edits: [
+        {
+          file: 'web/express/signature.ts',
+          from: 'known !== undefined && secrets.includes(known)',
+          to: 'known !== undefined',
+        },
+      ],
+      titles: ['is refused from the moment on at which its secret is taken away'],
+    },
+  ]),
 ]

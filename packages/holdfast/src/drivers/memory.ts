@@ -26,6 +26,7 @@ import type {
   ReadOptions,
   Replacement,
   Touch,
+  View,
   Watch,
 } from '../store/contract.ts'
 import { guard } from '../store/guard.ts'
@@ -111,6 +112,13 @@ class MemoryDriver implements Driver {
       this.#memory.use(entry)
       return recordOf(entry)
     })
+  }
+
+  view<T>(key: Key, view: View<T>, now: number): T | undefined {
+    const entry = this.#space.find(key)
+    if (!entry || !isLive(entry, now)) return undefined
+    this.#memory.use(entry)
+    return this.#memory.looks.at(entry, view)
   }
 
   write(operations: readonly Operation[], { now }: Call): BatchOutcome {

@@ -5,7 +5,7 @@
  */
 
 import { DeadlineExceeded, NotSupported, OutcomeUnknown, RecordCorrupt } from '../errors.ts'
-import type { Outcome, Page } from '../store/contract.ts'
+import type { Outcome, Page, View } from '../store/contract.ts'
 import {
   type Instant,
   isLive,
@@ -16,7 +16,7 @@ import {
   type StoredRecord,
 } from '../store/record.ts'
 import { versionNumber } from '../store/stamp.ts'
-import type { ListOptions, Rewrite, Store, View } from '../store/store.ts'
+import type { ListOptions, Rewrite, Store } from '../store/store.ts'
 import { jittered } from './backoff.ts'
 import { type Envelope, type Living, packed, type Tombstone, unpacked } from './envelope.ts'
 import { Leases } from './leases.ts'

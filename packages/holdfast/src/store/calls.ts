@@ -213,6 +213,11 @@ export class Calls {
     }
   }
 
+  /** Counts a call whose answer was at hand. */
+  count(operation: string): void {
+    this.#figuresOf(operation).calls++
+  }
+
   /** Begins what may take several calls, with pauses between them: {@link idle} waits for its {@link end}. */
   begin(): void {
     this.#underWay++

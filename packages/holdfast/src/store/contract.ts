@@ -236,6 +236,12 @@ export interface Watch {
   close(): Awaitable<void>
 }
 
+/**
+ * What is made of a record: decoded and checked. It depends on the record alone, and nobody may change what it answers,
+ * because a cache in the process keeps that and hands it out again. `undefined` is not an answer.
+ */
+export type View<T> = (record: StoredRecord) => T
+
 /** A backend. Its factory wraps it in a guard and answers with a `Store`. */
 export interface Driver {
   /**
@@ -259,6 +265,12 @@ export interface Driver {
     options: Required<ReadOptions>,
     call: Call,
   ): Awaitable<readonly (StoredRecord | undefined)[]>
+
+  /**
+   * Only of a driver that holds its records in this process: what `view` makes of a live record, kept and answered
+   * again as long as the record stays as it is; `undefined` where there is none.
+   */
+  view?<T>(key: Key, view: View<T>, now: number): T | undefined
 
   /** All or none of the operations, over any collections. Only with `atomicBatch`. */
   write(operations: readonly Operation[], call: Call): Awaitable<BatchOutcome>

@@ -21,16 +21,14 @@ import type {
   Page,
   ReadOptions,
   SweptBatch,
-  Touch,
+  View,
   Watch,
 } from './contract.ts'
 import { Opening } from './opening.ts'
 import { partialOf } from './parts.ts'
 import {
-  checkInstant,
   checkKey,
   checkNamespace,
-  checkValue,
   defaultValueBytes,
   isLive,
   type Key,
@@ -42,7 +40,7 @@ import {
   type Version,
 } from './record.ts'
 import { type Attempt, described, isDone, type Sent, settle, type Trace, traceOf } from './settle.ts'
-import { nextVersion } from './stamp.ts'
+import { operationOf, replacementOf, stamped, touched } from './stamped.ts'
 import type {
   BatchItem,
   BatchWritten,
@@ -54,7 +52,6 @@ import type {
   Store,
   StoreFigures,
   StoreOptions,
-  View,
   Written,
 } from './store.ts'
 
@@ -105,7 +102,7 @@ class Guard implements Store {
 
   async create(draft: Draft, options: CallOptions = {}): Promise<Written> {
     if (!this.#opening.ready) await this.open()
-    const record = this.#stamped(draft)
+    const record = stamped(draft, this.clock.now(), this.maxValue)
     return await this.#settled('create', record.key, record.version, undefined, options, (call) =>
       this.#driver.create(record, call),
     )
@@ -113,7 +110,7 @@ class Guard implements Store {
 
   async replace(rewrite: Rewrite, options: CallOptions = {}): Promise<Written> {
     if (!this.#opening.ready) await this.open()
-    const replacement = this.#replacement(rewrite)
+    const replacement = replacementOf(rewrite, this.clock.now(), this.maxValue)
     const { key, version, expected } = replacement
     return await this.#settled('replace', key, version, expected, options, (call) =>
       this.#driver.replace(replacement, call),
@@ -125,7 +122,7 @@ class Guard implements Store {
     options: CallOptions = {},
   ): Promise<readonly Outcome[]> {
     if (!this.#opening.ready) await this.open()
-    const touches = prolongations.map((each) => this.#touch(each))
+    const touches = prolongations.map((each) => touched(each, this.clock.now()))
     checkDistinct(touches.map(({ key }) => key))
     // A touch may be repeated: it names a version and only ever prolongs.
     return await this.#inParts(touches, (part) =>
@@ -150,6 +147,14 @@ class Guard implements Store {
   }
 
   view<T>(key: Key, view: View<T>, options: ReadOptions & CallOptions = {}): Awaitable<T | undefined> {
+    if (this.#driver.view && this.#opening.ready && options.expired !== true) {
+      options.signal?.throwIfAborted()
+      const seen = this.#driver.view(key, view, this.clock.now())
+      if (seen !== undefined) {
+        this.#calls.count('read')
+        return seen
+      }
+    }
     const found = this.read(key, options)
     if (found instanceof Promise) return found.then((record) => record && view(record))
     return found && view(found)
@@ -188,7 +193,7 @@ class Guard implements Store {
     const { capabilities } = this.#opening.ready ?? (await this.open())
     this.#need('atomicBatch', capabilities.atomicBatch)
     checkWhole(items.length, 'the number of writes in a batch', 1, capabilities.maxBatch)
-    const operations = items.map((item) => this.#operation(item))
+    const operations = items.map((item) => operationOf(item, this.clock.now(), this.maxValue))
     checkDistinct(operations.map(keyOf))
     const answer = await this.#settle<BatchOutcome>(
       options,
@@ -349,54 +354,7 @@ class Guard implements Store {
     )
   }
 
-  // ── checking and stamping ─────────────────────────────────────────────────────────────────────────────────
-
-  #stamped(draft: Draft): StoredRecord {
-    const { key, value, expiresAt } = draft
-    const now = this.clock.now()
-    const touchedAt = draft.touchedAt ?? now
-    checkKey(key)
-    checkValue(key, value, this.maxValue)
-    checkInstant(expiresAt, 'expiresAt')
-    checkInstant(touchedAt, 'touchedAt')
-    const labels = orderedLabels(draft.labels ?? [])
-    return { key, version: nextVersion(now), labels, value, expiresAt, touchedAt }
-  }
-
-  #replacement(rewrite: Rewrite): Extract<Operation, { type: 'replace' }> {
-    const { key, expected, value, expiresAt } = rewrite
-    const now = this.clock.now()
-    const touchedAt = rewrite.touchedAt ?? now
-    checkKey(key)
-    checkValue(key, value, this.maxValue)
-    checkInstant(expiresAt, 'expiresAt')
-    checkInstant(touchedAt, 'touchedAt')
-    return {
-      type: 'replace',
-      key,
-      expected,
-      version: nextVersion(now, expected),
-      value,
-      expiresAt,
-      touchedAt,
-      setsExpiry: rewrite.setsExpiry ?? false,
-      expired: rewrite.expired ?? false,
-      ...(rewrite.labels === undefined ? {} : { labels: orderedLabels(rewrite.labels) }),
-    }
-  }
-
-  #touch({ key, version, expiresAt, touchedAt = this.clock.now() }: Prolongation): Touch {
-    checkKey(key)
-    checkInstant(expiresAt, 'expiresAt')
-    checkInstant(touchedAt, 'touchedAt')
-    return { key, version, expiresAt, touchedAt }
-  }
-
-  #operation(item: BatchItem): Operation {
-    if (item.type === 'create') return { type: 'create', record: this.#stamped(item) }
-    if (item.type === 'replace') return this.#replacement(item)
-    return { type: 'touch', ...this.#touch(item) }
-  }
+  // ── what it can do ────────────────────────────────────────────────────────────────────────────────────────
 
   #need(capability: keyof Capabilities, has: boolean): void {
     if (has) return

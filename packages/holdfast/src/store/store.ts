@@ -18,6 +18,7 @@ import type {
   Page,
   ReadOptions,
   SweptBatch,
+  View,
   Watch,
 } from './contract.ts'
 import type { Instant, Key, Label, StoredRecord, Version } from './record.ts'
@@ -156,12 +157,6 @@ export interface OperationFigures {
   /** Milliseconds of the slowest. */
   readonly maxMs: number
 }
-
-/**
- * What is made of a record: decoded and checked. It depends on the record alone, and nobody may change what it answers,
- * because a cache in the process keeps that and hands it out again. `undefined` is not an answer.
- */
-export type View<T> = (record: StoredRecord) => T
 
 /** How a feed is. */
 export interface FeedFigures {

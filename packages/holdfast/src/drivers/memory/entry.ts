@@ -5,6 +5,7 @@
  */
 
 import type { StoredRecord } from '../../store/record.ts'
+import type { Look } from './looks.ts'
 import type { Shelf } from './shelf.ts'
 
 /** What a record takes besides its own texts: the object, its places in map, order and heap. Measured, rounded up. */
@@ -28,6 +29,8 @@ export class Entry {
   place = -1
   /** 31 bits of the key's digest; negative as long as no scan has asked for it. */
   digest = -1
+  /** What was made of it, where that is kept. */
+  look: Look | undefined = undefined
   newer: Entry | undefined = undefined
   older: Entry | undefined = undefined
 

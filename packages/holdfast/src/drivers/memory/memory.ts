@@ -13,6 +13,7 @@
 import { InvalidOption, StoreFull } from '../../errors.ts'
 import { isLive, type Key, type Label, type StoredRecord } from '../../store/record.ts'
 import { type Entry, ownBytes, ownText } from './entry.ts'
+import { Looks } from './looks.ts'
 import { Recency } from './recency.ts'
 import { Space } from './space.ts'
 
@@ -52,6 +53,7 @@ export class Memory {
   readonly maxBytes: number
   readonly maxRecords: number
   readonly isCache: boolean
+  readonly looks = new Looks()
   readonly #spaces = new Map<string, Space>()
   readonly #recency = new Recency()
   #bytes = 0
@@ -108,6 +110,7 @@ export class Memory {
 
   /** Moves the expiry, in whatever direction. */
   prolong(entry: Entry, expiresAt: number, touchedAt: number): void {
+    entry.look?.forget()
     entry.touchedAt = touchedAt
     if (entry.expiresAt !== expiresAt) {
       entry.expiresAt = expiresAt
@@ -117,6 +120,7 @@ export class Memory {
   }
 
   delete(entry: Entry): void {
+    entry.look?.leave()
     this.#records--
     this.#bytes -= entry.bytes
     entry.shelf.space.expiry.delete(entry)

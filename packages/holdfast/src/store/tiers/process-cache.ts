@@ -5,7 +5,7 @@
  */
 
 import type { Instant, Key, Label, StoredRecord, Version } from '../record.ts'
-import type { View } from '../store.ts'
+import type { View } from '../contract.ts'
 
 /** What an entry takes besides its id, value and labels, and what is decoded besides its JSON. Measured, rounded up. */
 const bytesPerEntry = 420

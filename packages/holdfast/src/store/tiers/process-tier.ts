@@ -9,9 +9,9 @@
  */
 
 import { longestTimer } from '../../clock.ts'
-import type { Awaitable, ReadOptions } from '../contract.ts'
+import type { Awaitable, ReadOptions, View } from '../contract.ts'
 import { isLive, type Key, keyText, type StoredRecord } from '../record.ts'
-import type { CallOptions, Store, TierFigures, View } from '../store.ts'
+import type { CallOptions, Store, TierFigures } from '../store.ts'
 import { Feed } from './feed.ts'
 import { awaited, copyOf, type Load, Loads } from './loads.ts'
 import { type Cached, ProcessCache } from './process-cache.ts'

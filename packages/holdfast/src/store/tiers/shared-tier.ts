@@ -10,9 +10,9 @@
  * down, slow, full or wrong: reads are answered by the truth then.
  */
 
-import type { Awaitable, Cursor, ReadOptions } from '../contract.ts'
+import type { Awaitable, Cursor, ReadOptions, View } from '../contract.ts'
 import { isLive, type Key, type StoredRecord, type Version } from '../record.ts'
-import type { CallOptions, Store, TierFigures, View } from '../store.ts'
+import type { CallOptions, Store, TierFigures } from '../store.ts'
 import { entryOf, recordOf } from './entry.ts'
 import { awaited, Rounds } from './loads.ts'
 import { Recent } from './recent.ts'

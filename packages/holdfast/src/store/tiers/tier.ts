@@ -12,6 +12,7 @@ import type {
   Page,
   ReadOptions,
   SweptBatch,
+  View,
   Watch,
 } from '../contract.ts'
 import type { Instant, Key, StoredRecord } from '../record.ts'
@@ -27,7 +28,6 @@ import type {
   Store,
   StoreFigures,
   TierFigures,
-  View,
   Written,
 } from '../store.ts'
 import { Touches } from './touches.ts'
