@@ -117,9 +117,9 @@ export const revocation = noticedBy('test/records/revocation-schedules.test.ts',
       {
         file: 'records/records.ts',
         from: `read(this.key(id), { strict: true, expired: true })
-    if (!record) return undefined`,
+    return this.past(record)?.envelope`,
         to: `read(this.key(id), { strict: true })
-    if (!record) return undefined`,
+    return this.past(record)?.envelope`,
       },
     ],
     titles: ['log out | touch, at the last instant'],

@@ -163,14 +163,7 @@ export class Records {
    */
   async remains(id: string): Promise<Living | undefined> {
     const record = await this.store.read(this.key(id), { strict: true, expired: true })
-    if (!record) return undefined
-    try {
-      const envelope = unpacked(record, this.store.codec.decode(record.key, record.value))
-      return envelope.state === 'dead' ? undefined : envelope
-    } catch (cause) {
-      if (cause instanceof RecordCorrupt) return undefined
-      throw cause
-    }
+    return this.past(record)?.envelope
   }
 
   /** Creates a record; `undefined` when its id is taken. What must be checked afterwards is the caller's to check. */

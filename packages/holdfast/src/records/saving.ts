@@ -5,7 +5,7 @@
  */
 
 import { isDeepStrictEqual } from 'node:util'
-import { InvalidValue, OutcomeUnknown } from '../errors.ts'
+import { ConflictingChange, InvalidValue, OutcomeUnknown } from '../errors.ts'
 import type { Json } from '../store/codec.ts'
 import type { JsonObject } from './envelope.ts'
 
@@ -81,9 +81,22 @@ export function reapplied(
   return { data: applied(fresh, { cleared: changes.cleared, keys: settled }) }
 }
 
+/** Whether nothing was done. */
+export function isUnchanged({ cleared, keys }: Changes): boolean {
+  return !cleared && keys.size === 0
+}
+
 /** Whether two pieces of data are the same, in whatever order of keys. */
 export function sameData(one: JsonObject, other: JsonObject): boolean {
   return isDeepStrictEqual(one, other)
+}
+
+/** What is thrown where other requests have changed the same keys. */
+export function conflicting(keys: readonly string[]): ConflictingChange {
+  return new ConflictingChange(
+    `another request changed ${keys.map((each) => JSON.stringify(each)).join(', ')}`,
+    keys,
+  )
 }
 
 /** Merging twice may count twice what was done once, so after a lost answer nothing is merged any more. */
@@ -133,6 +146,7 @@ function refusePrototypes(name: string, value: unknown): unknown {
   return value
 }
 
-function own(data: JsonObject, name: string): Json | undefined {
+/** The value of a key, and nothing that an object has by its prototype. */
+export function own(data: JsonObject, name: string): Json | undefined {
   return Object.hasOwn(data, name) ? data[name] : undefined
 }

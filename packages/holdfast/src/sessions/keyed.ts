@@ -8,45 +8,23 @@
  */
 
 import { digestOf } from '../credentials/digest.ts'
-import type { Duration } from '../duration.ts'
 import { InvalidOption, RevokedMeanwhile, SessionGone } from '../errors.ts'
 import { filterLabels, type JsonObject } from '../records/envelope.ts'
 import type { EventListener } from '../records/events.ts'
 import { type Entry, type Found, Records } from '../records/records.ts'
 import { revokeByLabels } from '../records/revoking.ts'
-import type { ConflictPolicy } from '../records/saving.ts'
+import { isUnchanged } from '../records/saving.ts'
 import type { Awaitable, Cursor } from '../store/contract.ts'
 import { type Instant, isId, isLive, type Label } from '../store/record.ts'
 import type { Store } from '../store/store.ts'
-import { changesBetween, isUnchanged } from './keyed/changes.ts'
+import { changesBetween } from './keyed/changes.ts'
 import type { OldSessionReader } from './keyed/old.ts'
-import { keyedSettings } from './keyed/settings.ts'
+import { type KeyedOptions, keyedSettings } from './keyed/settings.ts'
 import { type Kept, keptOf, KeyedStoring } from './keyed/storing.ts'
 
 export type { OldSession, OldSessionReader } from './keyed/old.ts'
+export type { KeyedOptions } from './keyed/settings.ts'
 export type { Kept } from './keyed/storing.ts'
-
-export interface KeyedOptions {
-  /** The collection that they are kept in. @default 'sessions' */
-  readonly collection?: string
-  /**
-   * How long a destroyed session is remembered as destroyed. With `old` it must be longer than the sessions live that
-   * are read there. @default '1d', with `old` '90d'
-   */
-  readonly retention?: Duration
-  /** Ends a session so long after its creation, however much it is used. @default 'never' */
-  readonly longest?: Duration | 'never'
-  /** What is done where two requests changed the same key to different values. @default 'last' */
-  readonly conflicts?: ConflictPolicy
-  /** How old this process's knowledge of "log out everything of this user" may be. @default '1s' */
-  readonly revocationBound?: Duration
-  /** Names the user of a session, by whom it is then listed and revoked. @default nobody */
-  readonly userOf?: (data: JsonObject) => string | undefined
-  /** Reads what another library has stored: a session is taken over when it is first asked for. */
-  readonly old?: OldSessionReader
-  /** Hears what an operator should know of. */
-  readonly onEvent?: EventListener
-}
 
 /** A session in a list. Holds no secret. */
 export interface KeyedInfo {
@@ -225,6 +203,16 @@ export class KeyedSessions {
       if (found.state === 'live' && !(await this.#isStruck(found.entry))) sessions.push(infoOf(found.entry))
     }
     return { sessions, ...(page.next === undefined ? {} : { next: page.next }) }
+  }
+
+  /** All live sessions with all the labels, page by page as they are asked for. */
+  async *all(filter: KeyedFilter = {}): AsyncGenerator<KeyedInfo> {
+    let after: Cursor | undefined
+    do {
+      const page = await this.list({ ...filter, ...(after === undefined ? {} : { after }) })
+      yield* page.sessions
+      after = page.next
+    } while (after !== undefined)
   }
 
   /** How many live records carry the labels. @throws {NotSupported} when the store can't count. */

@@ -147,11 +147,13 @@ function checkLimit({ perUser, over }: SessionLimit): void {
   }
 }
 
-function positiveOrNever(duration: Duration | 'never', name: string): Instant {
+/** @throws {InvalidOption} @throws {InvalidDuration} */
+export function positiveOrNever(duration: Duration | 'never', name: string): Instant {
   return duration === 'never' ? never : positive(duration, name)
 }
 
-function positive(duration: Duration, name: string): number {
+/** @throws {InvalidOption} @throws {InvalidDuration} */
+export function positive(duration: Duration, name: string): number {
   const ms = milliseconds(duration, name)
   if (ms === 0) throw new InvalidOption(`${name} must be longer than 0`)
   return ms

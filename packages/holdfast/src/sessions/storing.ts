@@ -5,7 +5,7 @@
 
 import { mintSecret } from '../credentials/credential.ts'
 import { digestOf } from '../credentials/digest.ts'
-import { ConflictingChange, InvalidValue, RevokedMeanwhile, SessionGone } from '../errors.ts'
+import { InvalidValue, RevokedMeanwhile, SessionGone } from '../errors.ts'
 import { create, kept } from '../records/creating.ts'
 import { type Epochs, type JsonObject, labelsOf, type Living } from '../records/envelope.ts'
 import type { Decision, Entry, Found, Records, Rewritten } from '../records/records.ts'
@@ -14,6 +14,8 @@ import {
   type Applied,
   applied,
   type Changes,
+  conflicting,
+  isUnchanged,
   onceOnly,
   reapplied,
   sameData,
@@ -458,10 +460,6 @@ function isEmpty(pending: Pending): boolean {
   return isUnchanged(pending) && Object.keys(pending.facts).length === 0
 }
 
-function isUnchanged({ cleared, keys }: Changes): boolean {
-  return !cleared && keys.size === 0
-}
-
 /** Whether something was changed inside of a value that another request may have replaced since it was taken out. */
 function hasOlderBase({ keys }: Changes): boolean {
   for (const change of keys.values()) if (change !== 'deleted' && 'from' in change) return true
@@ -488,11 +486,4 @@ function isHolding(found: Found, digest: string): boolean {
 
 function gone({ record }: Entry): SessionGone {
   return new SessionGone(`session ${record.key.id} was destroyed, has expired or was taken over by a login`)
-}
-
-function conflicting(keys: readonly string[]): ConflictingChange {
-  return new ConflictingChange(
-    `another request changed ${keys.map((each) => JSON.stringify(each)).join(', ')}`,
-    keys,
-  )
 }

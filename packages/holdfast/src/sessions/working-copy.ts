@@ -5,7 +5,7 @@
 
 import { SessionNotLoaded } from '../errors.ts'
 import type { JsonObject } from '../records/envelope.ts'
-import { applied, type Changes, type KeyChange, storable } from '../records/saving.ts'
+import { applied, type Changes, type KeyChange, own, storable } from '../records/saving.ts'
 import type { Json } from '../store/codec.ts'
 
 const noKeys: ReadonlyMap<string, KeyChange> = new Map()
@@ -217,8 +217,4 @@ function textOf(value: unknown): string | undefined {
   } catch {
     return undefined
   }
-}
-
-function own(data: JsonObject, name: string): Json | undefined {
-  return Object.hasOwn(data, name) ? data[name] : undefined
 }

@@ -158,15 +158,10 @@ class Storage implements BetterAuthStorage {
   /** The sessions of a user, as better-auth stores the list of them. */
   async #list(user: string): Promise<string | null> {
     const found: { readonly token: string; readonly expiresAt: Instant }[] = []
-    let after: string | undefined
-    do {
-      const page = await this.sessions.list({ user, ...(after === undefined ? {} : { after }) })
-      for (const { data, expiresAt } of page.sessions) {
-        const session = sessionIn(data['value'])
-        if (session) found.push({ token: session.token, expiresAt })
-      }
-      after = page.next
-    } while (after !== undefined)
+    for await (const { data, expiresAt } of this.sessions.all({ user })) {
+      const session = sessionIn(data['value'])
+      if (session) found.push({ token: session.token, expiresAt })
+    }
     if (found.length === 0) return null
     return JSON.stringify(found.sort((a, b) => a.expiresAt - b.expiresAt))
   }

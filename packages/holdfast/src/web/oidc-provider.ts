@@ -152,15 +152,10 @@ class Shelf {
     }
     for (let found = true; found;) {
       found = false
-      let after: string | undefined
-      do {
-        const page = await this.sessions.list({ user, ...(after === undefined ? {} : { after }) })
-        for (const { id } of page.sessions) {
-          await this.sessions.destroyById(id)
-          found = true
-        }
-        after = page.next
-      } while (after !== undefined)
+      for await (const { id } of this.sessions.all({ user })) {
+        await this.sessions.destroyById(id)
+        found = true
+      }
     }
   }
 }

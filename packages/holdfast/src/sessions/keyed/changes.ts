@@ -20,11 +20,6 @@ export function changesBetween(before: JsonObject, after: JsonObject): Changes {
   return { cleared: false, keys }
 }
 
-/** Whether nothing was done. */
-export function isUnchanged({ cleared, keys }: Changes): boolean {
-  return !cleared && keys.size === 0
-}
-
 /** Whether two values of JSON are the same, whatever the order of their names. */
 function isSame(a: Json | undefined, b: Json | undefined): boolean {
   if (a === b) return true

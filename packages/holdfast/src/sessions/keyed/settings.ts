@@ -1,11 +1,34 @@
 /** Settings of sessions by secret id, and what follows from them. */
 
-import { milliseconds } from '../../duration.ts'
-import { InvalidOption } from '../../errors.ts'
+import { type Duration, milliseconds } from '../../duration.ts'
 import type { JsonObject } from '../../records/envelope.ts'
+import type { EventListener } from '../../records/events.ts'
 import type { ConflictPolicy } from '../../records/saving.ts'
-import { type Instant, never } from '../../store/record.ts'
-import type { KeyedOptions } from '../keyed.ts'
+import type { Instant } from '../../store/record.ts'
+import { positive, positiveOrNever } from '../options.ts'
+import type { OldSessionReader } from './old.ts'
+
+export interface KeyedOptions {
+  /** The collection that they are kept in. @default 'sessions' */
+  readonly collection?: string
+  /**
+   * How long a destroyed session is remembered as destroyed. With `old` it must be longer than the sessions live that
+   * are read there. @default '1d', with `old` '90d'
+   */
+  readonly retention?: Duration
+  /** Ends a session so long after its creation, however much it is used. @default 'never' */
+  readonly longest?: Duration | 'never'
+  /** What is done where two requests changed the same key to different values. @default 'last' */
+  readonly conflicts?: ConflictPolicy
+  /** How old this process's knowledge of "log out everything of this user" may be. @default '1s' */
+  readonly revocationBound?: Duration
+  /** Names the user of a session, by whom it is then listed and revoked. @default nobody */
+  readonly userOf?: (data: JsonObject) => string | undefined
+  /** Reads what another library has stored: a session is taken over when it is first asked for. */
+  readonly old?: OldSessionReader
+  /** Hears what an operator should know of. */
+  readonly onEvent?: EventListener
+}
 
 /** The settings, checked, in milliseconds. */
 export interface KeyedSettings {
@@ -20,18 +43,12 @@ export interface KeyedSettings {
 
 /** @throws {InvalidOption} @throws {InvalidDuration} */
 export function keyedSettings(options: KeyedOptions): KeyedSettings {
-  const { longest = 'never' } = options
   return {
     collection: options.collection ?? 'sessions',
     retention: milliseconds(options.retention ?? (options.old ? '90d' : '1d'), 'retention'),
-    longest: longest === 'never' ? never : positive(milliseconds(longest, 'longest'), 'longest'),
-    markBound: positive(milliseconds(options.revocationBound ?? '1s', 'revocationBound'), 'revocationBound'),
+    longest: positiveOrNever(options.longest ?? 'never', 'longest'),
+    markBound: positive(options.revocationBound ?? '1s', 'revocationBound'),
     conflicts: options.conflicts ?? 'last',
     userOf: options.userOf ?? (() => undefined),
   }
-}
-
-function positive(ms: number, name: string): number {
-  if (ms === 0) throw new InvalidOption(`${name} must be longer than 0`)
-  return ms
 }

@@ -3,18 +3,19 @@
  * record, never on the one that was read.
  */
 
-import { ConflictingChange, DeadlineExceeded, SessionGone } from '../../errors.ts'
+import { ConflictingChange, SessionGone } from '../../errors.ts'
 import { kept } from '../../records/creating.ts'
-import {
-  type Epochs,
-  type JsonObject,
-  labelsOf,
-  type Living,
-  packed,
-  type Tombstone,
-} from '../../records/envelope.ts'
+import { type Epochs, type JsonObject, labelsOf, type Living } from '../../records/envelope.ts'
+import { endForGood } from '../../records/forestalling.ts'
 import type { Decision, Entry, Found, Records } from '../../records/records.ts'
-import { applied, type Changes, onceOnly, reapplied, storableData } from '../../records/saving.ts'
+import {
+  applied,
+  type Changes,
+  conflicting,
+  onceOnly,
+  reapplied,
+  storableData,
+} from '../../records/saving.ts'
 import { type Instant, type Label, label, never } from '../../store/record.ts'
 import type { KeyedSettings } from './settings.ts'
 
@@ -151,13 +152,7 @@ export class KeyedStoring {
    * @throws {DeadlineExceeded} when others were faster until the deadline.
    */
   async end(id: string, why: string): Promise<boolean> {
-    const { store } = this.#records
-    const deadline = store.clock.elapsed() + store.deadline
-    do {
-      if ((await this.#records.bury(id, why)) === 'buried') return true
-      if (await this.#isForestalled(id, why)) return false
-    } while (store.clock.elapsed() < deadline)
-    throw new DeadlineExceeded(`others created session ${id} again and again while it was to be destroyed`)
+    return await endForGood(this.#records, id, { why, retention: this.#settings.retention })
   }
 
   /**
@@ -231,22 +226,6 @@ export class KeyedStoring {
     const carried = Object.entries(envelope.epochs).filter(([each]) => each !== own)
     return { user, epochs: { ...Object.fromEntries(carried), ...(await marks.epochs([own])) }, labels }
   }
-
-  /** Puts a tombstone where there is nothing. False: something has appeared there that is to be buried. */
-  async #isForestalled(id: string, why: string): Promise<boolean> {
-    const { store } = this.#records
-    const key = this.#records.key(id)
-    const at = this.#records.now
-    const tombstone: Tombstone = { state: 'dead', at, why, ends: at }
-    const written = await store.create({
-      key,
-      value: store.codec.encode(key, packed(tombstone)),
-      expiresAt: at + this.#settings.retention,
-    })
-    if (written.status === 'done') return true
-    const found = await this.#records.find(id, { strict: true })
-    return found.state === 'dead'
-  }
 }
 
 /** The data of a session that was closed to go on under this id. */
@@ -262,11 +241,4 @@ function renamed({ user: _, ...envelope }: Living, { user, epochs }: Person, now
 
 function gone(id: string): SessionGone {
   return new SessionGone(`session ${id} was destroyed or has expired`)
-}
-
-function conflicting(keys: readonly string[]): ConflictingChange {
-  return new ConflictingChange(
-    `another request changed ${keys.map((each) => JSON.stringify(each)).join(', ')}`,
-    keys,
-  )
 }

@@ -142,12 +142,7 @@ export class HoldfastStore extends Store {
   /** What a function makes of each live session. */
   protected async each<T>(make: (info: KeyedInfo) => T): Promise<readonly T[]> {
     const made: T[] = []
-    let after: string | undefined
-    do {
-      const page = await this.keyed.list(after === undefined ? {} : { after })
-      made.push(...page.sessions.map(make))
-      after = page.next
-    } while (after !== undefined)
+    for await (const info of this.keyed.all()) made.push(make(info))
     return made
   }
 
