@@ -107,6 +107,24 @@ describe('a limit of sessions per user', () => {
     }
   })
 
+  it('refuse: of two logins at once the one that is refused leaves its session as it was', async () => {
+    const stage = new Stage({ limit: { perUser: 1, over: 'refuse' } })
+    const other = stage.process()
+    const first = await stage.sessions.start({ data: { basket: ['one'] } })
+    const second = await other.start({ data: { basket: ['two'] } })
+    const before = [first.credential, second.credential] as const
+    const logins = await Promise.allSettled([first.login('ada'), second.login('ada')])
+    const refused = logins.findIndex(({ status }) => status === 'rejected')
+    assert.deepEqual(logins.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
+    const { code } = (logins[refused] as PromiseRejectedResult).reason as { code?: string }
+    assert.equal(code, 'HOLDFAST_TOO_MANY_SESSIONS')
+    const session = refused === 0 ? first : second
+    assert.deepEqual([session.user, session.credential], [undefined, before[refused]])
+    const again = await stage.sessions.load(before[refused])
+    assert.deepEqual([again.user, again.get('basket')], [undefined, refused === 0 ? ['one'] : ['two']])
+    assert.equal((await liveOf(stage.sessions, 'ada')).length, 1)
+  })
+
   it('on a store that may miss sessions no login is stored', async () => {
     const stage = new Stage({ limit: oldest })
     const partial = new Sessions(stage.another(), { limit: oldest })

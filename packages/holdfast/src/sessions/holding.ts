@@ -20,10 +20,8 @@ export interface SessionHome {
   /** Reads the session of a request, once it was decided to let it in. */
   read(parts: CredentialParts, visit: Visit): Awaitable<Read | undefined>
   begin(principal: { readonly user: string }): Promise<Login>
-  /** Before a login is stored: whether it may be. */
-  mayLogIn(login: Login, held: Held | undefined): Promise<void>
-  /** After a login was stored: one too many sessions of the user's is ended, or this one is refused. */
-  limit(held: Held): Promise<void>
+  /** Stores a login where it may be, and keeps to the limit of the user's sessions: one too many is ended, or refused. */
+  logIn(login: Login, held: Held | undefined, store: () => Promise<Held>): Promise<void>
   /** Ends the session that a request came with, by whatever secret of its own. */
   logout(credential: string): Promise<boolean>
 }

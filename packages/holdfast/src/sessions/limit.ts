@@ -19,39 +19,50 @@ export interface Counted {
 }
 
 /**
- * Before a login is stored: refuses it where there is no room, so that the session that it was to be stays as it is.
+ * Stores a login, one of a user after the other: so of two at once the second sees what the first has left. One that is
+ * refused was never stored, and the session that it was to be stays as it is. It is counted once more afterwards: a lock
+ * may lapse.
  *
  * @param entry The session on which the user logs in, where it is stored already.
- * @throws {TooManySessions} @throws {NotSupported} when the store's listings may miss sessions.
+ * @throws {TooManySessions} @throws {NotSupported} when the store's listings may miss sessions. @throws {Locked}
+ * @throws {SessionGone} when another login has ended this one already.
  */
-export async function needRoom(counted: Counted, user: string, entry: Entry | undefined): Promise<void> {
+export async function withinLimit(
+  counted: Counted,
+  user: string,
+  entry: Entry | undefined,
+  store: () => Promise<Entry>,
+): Promise<void> {
   await counted.records.needCompleteListing()
-  const { perUser, over } = counted.limit
-  if (over === 'oldest') return
-  const all = await loggedIn(counted, user)
-  const others = all.filter((each) => each.record.key.id !== entry?.record.key.id)
-  if (others.length >= perUser) throw tooMany(user, others.length, perUser)
-}
-
-/**
- * Counts after the login was stored, one login of a user after the other: so of two at once the second sees what the
- * first has left.
- *
- * @throws {TooManySessions} @throws {SessionGone} when another login has ended this one already. @throws {Locked}
- */
-export async function keepLimit(counted: Counted, entry: Entry): Promise<void> {
-  const { user } = entry.envelope
-  if (user === undefined) return
   const { leases, collection } = counted.records
   const release = await leases.acquire(`logins of ${user} in ${collection}`, patience)
   try {
-    await ended(counted, entry, user)
+    if (counted.limit.over === 'refuse') await needRoom(counted, user, entry)
+    await keepLimit(counted, user, await store())
   } finally {
     await release()
   }
 }
 
-async function ended(counted: Counted, entry: Entry, user: string): Promise<void> {
+async function needRoom(counted: Counted, user: string, entry: Entry | undefined): Promise<void> {
+  const { perUser } = counted.limit
+  const all = await loggedIn(counted, user)
+  const others = all.filter((each) => each.record.key.id !== entry?.record.key.id)
+  if (others.length >= perUser) throw tooMany(user, others.length, perUser)
+}
+
+async function keepLimit(counted: Counted, user: string, entry: Entry): Promise<void> {
+  try {
+    await endExcess(counted, user, entry)
+  } catch (error) {
+    // Nobody is given its secret any more: it must not be one of those that count.
+    const isEnded = error instanceof TooManySessions || error instanceof SessionGone
+    if (!isEnded) await counted.end(entry.record.key.id, 'login failed').catch(() => undefined)
+    throw error
+  }
+}
+
+async function endExcess(counted: Counted, user: string, entry: Entry): Promise<void> {
   const { perUser, over } = counted.limit
   const { id } = entry.record.key
   const all = await loggedIn(counted, user)

@@ -250,19 +250,17 @@ export class Session<Data extends object = JsonObject> extends Dictionary<Data> 
     const begun = typeof login === 'string' ? await holding.home.begin({ user: login }) : login
     await holding.inTurn(async () => {
       const { held } = holding
-      await holding.home.mayLogIn(begun, held)
-      const now = this.#storing.records.now
-      const by = methods.length > 0 ? Object.fromEntries(methods.map((each) => [each, now])) : undefined
-      const facts = { methods: by, remembered: remember ? true : undefined }
-      if (!held) {
-        await this.#create(begun, facts)
-      } else {
-        const inside = !isAnother(held.entry.envelope, begun)
-        const logIn = (pending: Pending): Promise<Held> => this.#storing.login(held, begun, pending)
-        const stored = await holding.stored(logIn, { facts, inside })
-        await holding.orForget(() => this.#storing.keepLogin(stored))
+      const store = async (): Promise<Held> => {
+        await this.#storeLogin(held, begun, { methods, remember })
+        return holding.held!
       }
-      await holding.orForget(() => holding.home.limit(holding.held!))
+      try {
+        await holding.home.logIn(begun, held, store)
+      } catch (error) {
+        // Refused before it was stored, it is what it was.
+        if (holding.held !== held) holding.forget()
+        throw error
+      }
       this.#tellLogin(methods)
     })
   }
@@ -379,6 +377,25 @@ export class Session<Data extends object = JsonObject> extends Dictionary<Data> 
     this.#holding.labels = labels
     if (login) await this.login(login, options)
     else await this.#holding.inTurn(() => this.#create(undefined))
+  }
+
+  async #storeLogin(
+    held: Held | undefined,
+    begun: Login,
+    { methods, remember }: Required<LoginOptions>,
+  ): Promise<void> {
+    const holding = this.#holding
+    const { now } = this.#storing.records
+    const by = methods.length > 0 ? Object.fromEntries(methods.map((each) => [each, now])) : undefined
+    const facts = { methods: by, remembered: remember ? true : undefined }
+    if (!held) {
+      await this.#create(begun, facts)
+      return
+    }
+    const inside = !isAnother(held.entry.envelope, begun)
+    const logIn = (pending: Pending): Promise<Held> => this.#storing.login(held, begun, pending)
+    const stored = await holding.stored(logIn, { facts, inside })
+    await holding.orForget(() => this.#storing.keepLogin(stored))
   }
 
   async #updated<R>(change: (data: Partial<Data>) => R): Promise<R> {

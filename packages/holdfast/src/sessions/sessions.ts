@@ -2,7 +2,7 @@
 
 import { type CredentialParts, parse } from '../credentials/credential.ts'
 import { milliseconds } from '../duration.ts'
-import { InvalidOption, RevokedMeanwhile, SessionGone, TooManySessions } from '../errors.ts'
+import { InvalidOption, RevokedMeanwhile, SessionGone } from '../errors.ts'
 import { type Admitted, admit, isAdmitted, mayEnd, type Refused } from '../records/admission.ts'
 import { checkOthers, filterLabels, type JsonObject } from '../records/envelope.ts'
 import { type Entry, Records } from '../records/records.ts'
@@ -15,7 +15,7 @@ import { admitHere } from './admitting.ts'
 import { expiryOf, isOutOfTime, touchAfter } from './expiry.ts'
 import { type Followed, Following } from './following.ts'
 import { infoOf, type SessionInfo } from './info.ts'
-import { type Counted, keepLimit, needRoom } from './limit.ts'
+import { type Counted, withinLimit } from './limit.ts'
 import type { Login } from './login.ts'
 import { longestLife, type SessionSettings, sessionSettings, type SessionsOptions } from './options.ts'
 import type { Read, SessionHome } from './holding.ts'
@@ -69,13 +69,11 @@ export class Sessions<Data extends object = JsonObject> {
       storing: new Storing(this.#records, settings),
       begin: (principal) => this.begin(principal),
       read: (parts, visit) => this.#read(parts, visit),
-      mayLogIn: async (login, held) => {
+      logIn: async (login, held, store) => {
         this.#check(login)
         const counted = this.#counted()
-        if (counted) await needRoom(counted, login.user, held?.entry)
-      },
-      limit: async ({ entry }) => {
-        await this.#keepLimit(entry)
+        if (counted) await withinLimit(counted, login.user, held?.entry, async () => (await store()).entry)
+        else await store()
       },
       logout: (credential) => this.logout(credential),
     }
@@ -406,19 +404,6 @@ export class Sessions<Data extends object = JsonObject> {
       limit,
       isOver: (entry) => this.#isOver(entry),
       end: (id, why) => this.#end(id, why),
-    }
-  }
-
-  async #keepLimit(entry: Entry): Promise<void> {
-    const counted = this.#counted()
-    if (!counted) return
-    try {
-      await keepLimit(counted, entry)
-    } catch (error) {
-      // Nobody is given its secret any more: it must not be one of those that count.
-      const isEnded = error instanceof TooManySessions || error instanceof SessionGone
-      if (!isEnded) await this.#end(entry.record.key.id, 'login failed').catch(() => undefined)
-      throw error
     }
   }
 
