@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { describe, it, type TestContext } from 'node:test'
+import { describe, it } from 'node:test'
 import { betterAuth } from 'better-auth'
 import { memoryAdapter } from 'better-auth/adapters/memory'
 import { openStore } from '../../packages/holdfast/src/store/open.ts'
@@ -7,23 +7,7 @@ import type { Store } from '../../packages/holdfast/src/store/store.ts'
 import { betterAuthStorage } from '../../packages/holdfast/src/web/better-auth.ts'
 import { freshNamespace } from '../drivers/redis/targets.ts'
 import { holding } from './holding-store.ts'
-
-const stores: readonly (readonly [string, string | undefined])[] = [
-  ['memory', 'memory:'],
-  ['SQLite', 'sqlite::memory:'],
-  ['PostgreSQL', process.env['HOLDFAST_TEST_POSTGRES']],
-  ['Redis', process.env['HOLDFAST_TEST_REDIS']],
-]
-
-async function opened(t: TestContext, url: string): Promise<Store> {
-  const store = await openStore(url, { namespace: freshNamespace() })
-  t.after(async () => {
-    const { records } = await store.scan({ index: 0, of: 1, limit: 1_000, expired: true })
-    await store.remove(records.map(({ key }) => key))
-    await store.close()
-  })
-  return store
-}
+import { opened, stores } from './opened-stores.ts'
 
 const tokenOf = (n: number): string => `${n}`.padStart(32, 'a')
 const sessionOf = (token: string, more: object = {}): string =>

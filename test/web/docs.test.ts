@@ -19,6 +19,9 @@ const pages = [
   })),
 ]
 
+/** Its way to the doors. */
+const migration = { name: 'migration', text: readFileSync(join(root, 'docs/migration.md'), 'utf8') }
+
 /** What the pages use of frameworks that are not installed here, as far as they use it. */
 const strangers = `
 declare module 'next/headers' {
@@ -48,7 +51,7 @@ export type Actions = Record<string, (event: Event) => unknown>
 /** Every program of the pages, by the path that it would have in a project of its own. */
 function programs(): Map<string, string> {
   const found = new Map<string, string>()
-  for (const { name, text } of pages) {
+  for (const { name, text } of [...pages, migration]) {
     for (const [index, [, source = '']] of [...text.matchAll(/^```ts\n(.*?)^```$/gms)].entries()) {
       const [, path = `snippet-${index}.ts`] = /^\/\/ (\S+\.tsx?)$/m.exec(source) ?? []
       const module = /^(import|export) /m.test(source) ? source : `${source}\nexport {}\n`

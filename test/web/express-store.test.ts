@@ -2,29 +2,12 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { describe, it, type TestContext } from 'node:test'
 import session from 'express-session'
-import type { Store } from '../../packages/holdfast/src/store/store.ts'
 import { memoryStore } from '../../packages/holdfast/src/drivers/memory.ts'
 import { openStore } from '../../packages/holdfast/src/store/open.ts'
 import { type ExpressStoreOptions, holdfastStore } from '../../packages/holdfast/src/web/express-store.ts'
 import { type App, kinds } from './express-store-apps.ts'
 import { freshNamespace } from '../drivers/redis/targets.ts'
-
-const servers: readonly (readonly [string, string | undefined])[] = [
-  ['memory', 'memory:'],
-  ['SQLite', 'sqlite::memory:'],
-  ['PostgreSQL', process.env['HOLDFAST_TEST_POSTGRES']],
-  ['Redis', process.env['HOLDFAST_TEST_REDIS']],
-]
-
-async function opened(t: TestContext, url: string): Promise<Store> {
-  const store = await openStore(url, { namespace: freshNamespace() })
-  t.after(async () => {
-    const { records } = await store.scan({ index: 0, of: 1, limit: 1_000, expired: true })
-    await store.remove(records.map(({ key }) => key))
-    await store.close()
-  })
-  return store
-}
+import { opened, stores } from './opened-stores.ts'
 
 /** Sets one key each: all have read the session before any stores it, half of them one by one, and then all at once. */
 async function manyAtOnce(app: App): Promise<void> {
@@ -61,7 +44,7 @@ async function logoutMeanwhile(app: App): Promise<void> {
 }
 
 for (const { name, start } of kinds) {
-  for (const [server, url] of servers) {
+  for (const [server, url] of stores) {
     const skip = url ? false : `the URL of ${server} is not set: run this by \`npm test\``
     describe(`the store under ${name}, over ${server}`, { skip }, () => {
       it('keeps the key of each of 20 parallel requests', async (t) => {

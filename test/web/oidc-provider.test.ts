@@ -7,27 +7,10 @@ import { describe, it, type TestContext } from 'node:test'
 import { Provider } from 'oidc-provider'
 import { StoreUnavailable } from '../../packages/holdfast/src/errors.ts'
 import { openStore } from '../../packages/holdfast/src/store/open.ts'
-import type { Store } from '../../packages/holdfast/src/store/store.ts'
 import { type OidcAdapter, oidcAdapter } from '../../packages/holdfast/src/web/oidc-provider.ts'
 import { freshNamespace } from '../drivers/redis/targets.ts'
 import { holding } from './holding-store.ts'
-
-const stores: readonly (readonly [string, string | undefined])[] = [
-  ['memory', 'memory:'],
-  ['SQLite', 'sqlite::memory:'],
-  ['PostgreSQL', process.env['HOLDFAST_TEST_POSTGRES']],
-  ['Redis', process.env['HOLDFAST_TEST_REDIS']],
-]
-
-async function opened(t: TestContext, url: string): Promise<Store> {
-  const store = await openStore(url, { namespace: freshNamespace() })
-  t.after(async () => {
-    const { records } = await store.scan({ index: 0, of: 1, limit: 1_000, expired: true })
-    await store.remove(records.map(({ key }) => key))
-    await store.close()
-  })
-  return store
-}
+import { opened, stores } from './opened-stores.ts'
 
 const token = (grantId: string, more: object = {}) => ({ grantId, accountId: 'ada', ...more })
 

@@ -219,7 +219,7 @@ export const sessionObject = [
       edits: [
         {
           file: 'sessions/sessions.ts',
-          from: 'const newest = await admit(this.#records, parts, onEvent, isOver, { strict: true })',
+          from: 'const newest = await admit(this.#records, parts, onEvent, this.#isOutOfTime, { strict: true })',
           to: 'const newest = first',
         },
       ],

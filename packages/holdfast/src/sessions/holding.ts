@@ -8,6 +8,7 @@ import { SessionNotLoaded } from '../errors.ts'
 import type { Release } from '../records/leases.ts'
 import type { Awaitable } from '../store/contract.ts'
 import type { Label } from '../store/record.ts'
+import type { OldArrival } from './adopting.ts'
 import { type Facts, type FactsChange, factsOf } from './facts.ts'
 import type { Login } from './login.ts'
 import type { Held, Pending, Storing } from './storing.ts'
@@ -19,6 +20,10 @@ export interface SessionHome {
   readonly storing: Storing
   /** Reads the session of a request, once it was decided to let it in. */
   read(parts: CredentialParts, visit: Visit): Awaitable<Read | undefined>
+  /** The same for one that another library's cookie came with: what that stands for where nothing else is opened. */
+  readOrAdopt(old: OldArrival, arrival: Arrival): Promise<Read | undefined>
+  /** Ends what another library's cookie stands for, unless it is what was ended already. */
+  endOld(old: OldArrival, ended: string | undefined): Promise<void>
   begin(principal: { readonly user: string }): Promise<Login>
   /** Stores a login where it may be, and keeps to the limit of the user's sessions: one too many is ended, or refused. */
   logIn(login: Login, held: Held | undefined, store: () => Promise<Held>): Promise<void>
@@ -32,6 +37,8 @@ export interface Arrival {
   /** What the client sent, and what it says; missing where it is no credential of ours. */
   readonly credential?: string
   readonly parts?: CredentialParts
+  /** Another library's cookie, where its sessions are adopted. */
+  readonly old?: OldArrival
 }
 
 /** What was read. */
@@ -65,7 +72,7 @@ export class Holding {
     this.home = home
     this.arrival = arrival
     this.#copy = copy
-    this.isLoaded = arrival.parts === undefined
+    this.isLoaded = arrival.parts === undefined && arrival.old === undefined
     if (this.isLoaded) copy.rebase({})
   }
 
@@ -112,8 +119,8 @@ export class Holding {
   }
 
   #read(): Awaitable<void> {
-    const { parts, visit } = this.arrival
-    const read = this.home.read(parts!, visit)
+    const { parts, visit, old } = this.arrival
+    const read = old ? this.home.readOrAdopt(old, this.arrival) : this.home.read(parts!, visit)
     if (!(read instanceof Promise)) {
       this.#arrived(read)
       return

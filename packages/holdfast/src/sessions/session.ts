@@ -342,7 +342,7 @@ export class Session<Data extends object = JsonObject> extends Dictionary<Data> 
     await holding.inTurn(async () => {
       const { records, settings } = this.#storing
       const entry = holding.held?.entry
-      const { credential } = holding.arrival
+      const { credential, old } = holding.arrival
       if (entry) {
         const { id } = entry.record.key
         const burial = await records.bury(id, 'destroyed')
@@ -352,6 +352,8 @@ export class Session<Data extends object = JsonObject> extends Dictionary<Data> 
         // Nobody must stay logged in because a tab sent an old cookie.
         await holding.home.logout(credential)
       }
+      // It is still in the browser when ours is deleted, and must not log in again.
+      if (old) await holding.home.endOld(old, entry?.record.key.id)
       holding.forget()
       holding.isDestroyed = true
     })

@@ -12,13 +12,14 @@ import type { Awaitable, Cursor } from '../store/contract.ts'
 import { isId, type Label, label } from '../store/record.ts'
 import type { Store } from '../store/store.ts'
 import { admitHere } from './admitting.ts'
+import { Adopting, checkRetention, type OldArrival } from './adopting.ts'
 import { expiryOf, isOutOfTime, touchAfter } from './expiry.ts'
 import { type Followed, Following } from './following.ts'
 import { infoOf, type SessionInfo } from './info.ts'
 import { type Counted, withinLimit } from './limit.ts'
 import type { Login } from './login.ts'
 import { longestLife, type SessionSettings, sessionSettings, type SessionsOptions } from './options.ts'
-import type { Read, SessionHome } from './holding.ts'
+import type { Arrival, Read, SessionHome } from './holding.ts'
 import { type LoginOptions, Session } from './session.ts'
 import { type Held, happening, Storing } from './storing.ts'
 import type { Visit } from './visit.ts'
@@ -41,10 +42,14 @@ export interface SessionPage<Data extends object> {
  * @typeParam Data What a session holds: the keys and their types.
  */
 export class Sessions<Data extends object = JsonObject> {
+  /** Whether it matters where a request comes from: to compare it, or to keep it. */
+  readonly looksAtClients: boolean
   readonly #records: Records
   readonly #settings: SessionSettings
   readonly #home: SessionHome
+  readonly #adopting: Adopting
   readonly #listens: boolean
+  readonly #isOutOfTime = (entry: Entry): boolean => isOutOfTime(this.#settings, entry, this.#records.now)
   readonly #following: Following
 
   /**
@@ -53,22 +58,29 @@ export class Sessions<Data extends object = JsonObject> {
    */
   constructor(store: Store, options: SessionsOptions<Data> = {}) {
     const settings = sessionSettings(options)
+    const { binding, devices } = settings
     this.#settings = settings
+    this.looksAtClients = binding.address !== undefined || binding.agent !== undefined || devices > 0
     this.#listens = options.onEvent !== undefined
     this.#records = new Records(store, {
       collection: settings.collection,
       retention: settings.retention,
-      longest: longestLife(settings),
+      // Marks strike what is adopted as well, which may be as old as what is remembered.
+      longest: Math.max(longestLife(settings), settings.retention),
       markBound: settings.markBound,
       tombstoneLabels: () => [],
     })
     this.#following = new Following(this.#records, settings.markBound, async (found) => {
       return found.state === 'live' && !(await this.#isOver(found.entry))
     })
+    const storing = new Storing(this.#records, settings)
+    this.#adopting = new Adopting(storing)
     this.#home = {
-      storing: new Storing(this.#records, settings),
+      storing,
       begin: (principal) => this.begin(principal),
       read: (parts, visit) => this.#read(parts, visit),
+      readOrAdopt: (old, arrival) => this.#readOrAdopt(old, arrival),
+      endOld: (old, ended) => this.#adopting.end(old, ended),
       logIn: async (login, held, store) => {
         this.#check(login)
         const counted = this.#counted()
@@ -102,6 +114,22 @@ export class Sessions<Data extends object = JsonObject> {
       this.#home,
       parts && credential !== undefined ? { visit, credential, parts } : { visit },
     )
+  }
+
+  /**
+   * The same, where the request came with the cookie of another library whose sessions are adopted.
+   *
+   * @internal
+   */
+  openOrAdopt(old: OldArrival, credential: string | undefined, visit: Visit = {}): Session<Data> {
+    const parts = parse(this.#settings.prefix, credential)
+    const ours = parts && credential !== undefined ? { credential, parts } : {}
+    return new Session<Data>(this.#home, { visit, old, ...ours })
+  }
+
+  /** Whether what another library has stored can be adopted safely. @throws {InvalidOption} @internal */
+  checkAdopting(): void {
+    checkRetention(this.#settings)
   }
 
   /**
@@ -253,21 +281,32 @@ export class Sessions<Data extends object = JsonObject> {
 
   #read(parts: CredentialParts, visit: Visit): Awaitable<Read | undefined> {
     if (visit.lock !== undefined) return this.#readLocked(parts, visit, milliseconds(visit.lock, 'lock'))
-    const answer = admit(this.#records, parts, this.#settings.onEvent, (entry) => this.#isOutOfTime(entry))
+    const answer = admit(this.#records, parts, this.#settings.onEvent, this.#isOutOfTime)
     return answer instanceof Promise
       ? answer.then((given) => this.#admitted(given, parts, visit))
       : this.#admitted(answer, parts, visit)
   }
 
+  /**
+   * Ours counts where it opens something. Otherwise the other library's does, also where ours was sent: it may have
+   * timed out, or have been ended, long before its user logged in over there. Nobody is logged in again by that: what
+   * was ended in a request that came with the other cookie has ended under that one's id as well.
+   */
+  async #readOrAdopt(old: OldArrival, { parts, visit }: Arrival): Promise<Read | undefined> {
+    const ours = parts && (await this.#read(parts, visit))
+    if (ours) return ours
+    const adopted = await this.#adopting.adopted(old, visit)
+    return adopted && (await this.#read(adopted, visit))
+  }
+
   /** Whoever only knows an id must not keep its owner waiting, so the secret is looked at before the lock is taken. */
   async #readLocked(parts: CredentialParts, visit: Visit, patience: number): Promise<Read | undefined> {
     const { onEvent, collection } = this.#settings
-    const isOver = (entry: Entry): boolean => this.#isOutOfTime(entry)
-    const first = await admit(this.#records, parts, onEvent, isOver)
+    const first = await admit(this.#records, parts, onEvent, this.#isOutOfTime)
     if (!isAdmitted(first)) return await this.#admitted(first, parts, visit)
     const release = await this.#records.leases.acquire(`${collection}/${parts.id}`, patience)
     try {
-      const newest = await admit(this.#records, parts, onEvent, isOver, { strict: true })
+      const newest = await admit(this.#records, parts, onEvent, this.#isOutOfTime, { strict: true })
       const read = await this.#admitted(newest, parts, visit)
       if (read) return { ...read, release }
     } catch (error) {
@@ -380,10 +419,6 @@ export class Sessions<Data extends object = JsonObject> {
       return held
     }
     return { ...held, entry: { record: { ...record, expiresAt, touchedAt: now }, envelope } }
-  }
-
-  #isOutOfTime(entry: Entry): boolean {
-    return isOutOfTime(this.#settings, entry, this.#records.now)
   }
 
   async #isOver(entry: Entry): Promise<boolean> {

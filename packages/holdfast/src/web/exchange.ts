@@ -6,11 +6,14 @@
 
 import type { Duration } from '../duration.ts'
 import type { JsonObject } from '../sessions/dictionary.ts'
+import type { OldArrival } from '../sessions/adopting.ts'
 import type { Client } from '../sessions/facts.ts'
 import type { Session } from '../sessions/session.ts'
 import type { Sessions } from '../sessions/sessions.ts'
+import type { Visit } from '../sessions/visit.ts'
 import type { Awaitable } from '../store/contract.ts'
 import { never } from '../store/record.ts'
+import { type AdoptOptions, OldCookie } from './adopting.ts'
 import {
   type CookieChange,
   type CookieOptions,
@@ -25,6 +28,8 @@ import {
 import { checkOrigin } from './origin.ts'
 import { refusal } from './refusal.ts'
 
+export type { AdoptOptions } from './adopting.ts'
+
 /** A request, as far as sessions look at it. */
 export interface WebRequest {
   readonly method: string
@@ -33,7 +38,7 @@ export interface WebRequest {
   /** Whether it came over TLS, also where a proxy took that off. */
   readonly isSecure: boolean
   /** Where it came from. */
-  readonly address?: string
+  readonly address?: string | undefined
   /** @param name In lower case. */
   header(name: string): string | undefined
 }
@@ -65,6 +70,8 @@ export interface WebOptions {
   readonly checkOrigin?: boolean | { readonly allow: readonly string[] }
   /** Addresses and user agents are compared and kept where the sessions are told to. @default what the door sees */
   readonly client?: (request: WebRequest) => Client
+  /** Goes on with the sessions that another library has stored, when their clients come. @default none */
+  readonly adopt?: AdoptOptions
 }
 
 /** What the answer must carry. */
@@ -77,20 +84,29 @@ export interface Carried {
   readonly vary: readonly string[]
 }
 
+const plainVisit: Visit = {}
+
 /** What a door is given: opens an exchange for each request. */
 export class Exchanges<Data extends object = JsonObject> {
   readonly sessions: Sessions<Data>
   readonly options: WebOptions
   readonly cookie: CookieSettings | undefined
   readonly allowed: readonly string[] | undefined
+  /** The cookie of the library whose sessions are adopted. */
+  readonly oldCookie: OldCookie | undefined
+  /** What is carried where nothing but the reading of the session makes the answer depend on who asks. */
+  readonly depending: Carried
 
   /** @throws {InvalidOption} */
   constructor(sessions: Sessions<Data>, options: WebOptions = {}) {
-    const { cookie, checkOrigin: check = true } = options
+    const { cookie, checkOrigin: check = true, adopt } = options
     this.sessions = sessions
     this.options = options
     this.cookie = cookie === false ? undefined : cookieSettings(cookie)
     this.allowed = check === true ? [] : check === false ? undefined : check.allow
+    const isBearer = options.bearer === true || !this.cookie
+    this.oldCookie = adopt && this.#adopting(adopt)
+    this.depending = { vary: [...(this.cookie ? ['Cookie'] : []), ...(isBearer ? ['Authorization'] : [])] }
   }
 
   /**
@@ -112,6 +128,12 @@ export class Exchanges<Data extends object = JsonObject> {
     } catch (error) {
       return this.#without(exchange, error)
     }
+  }
+
+  /** The session of what a request brought, not loaded yet. @param old The cookie of the library that is adopted. */
+  sessionOf(credential: string | undefined, visit: Visit, old: OldArrival | undefined): Session<Data> {
+    if (old) return this.sessions.openOrAdopt(old, credential, visit)
+    return this.sessions.open(credential, visit)
   }
 
   /**
@@ -147,17 +169,51 @@ export class Exchanges<Data extends object = JsonObject> {
     return credential
   }
 
+  /** How a request comes, as far as that matters. */
+  visitOf(request: WebRequest): Visit {
+    const { keepAlive, lock } = this.options
+    const { looksAtClients } = this.sessions
+    if (!keepAlive && !lock && !looksAtClients) return plainVisit
+    const patience = lock?.(request)
+    return {
+      ...(keepAlive ? { keepAlive: keepAlive(request) } : {}),
+      ...(patience === undefined ? {} : { lock: patience }),
+      ...(looksAtClients ? { client: this.#clientOf(request) } : {}),
+    }
+  }
+
+  #clientOf(request: WebRequest): Client {
+    const { client } = this.options
+    if (client) return client(request)
+    const agent = request.header('user-agent')
+    return {
+      ...(request.address === undefined ? {} : { address: request.address }),
+      ...(agent === undefined ? {} : { agent }),
+    }
+  }
+
   #presented(request: WebRequest): Presented {
-    const cookie = this.cookie && readCookie(request.header('cookie'), this.cookie.name)
+    const header = this.cookie && request.header('cookie')
+    const cookie = this.cookie && readCookie(header, this.cookie.name)
+    const old = this.oldCookie?.in(header)
     if (cookie !== undefined && cookie !== '') {
       if (this.allowed) checkOrigin(request, this.allowed)
-      return { by: 'cookie', credential: this.credentialIn(cookie) }
+      return { by: 'cookie', credential: this.credentialIn(cookie), old }
     }
-    if (this.options.bearer !== true && this.cookie) return { by: 'cookie', credential: undefined }
-    const [, bearer] = /^bearer +([^ ]+)$/i.exec(request.header('authorization') ?? '') ?? []
-    return bearer === undefined && this.cookie
-      ? { by: 'cookie', credential: undefined }
-      : { by: 'bearer', credential: bearer }
+    if (this.options.bearer === true || !this.cookie) {
+      const [, bearer] = /^bearer +([^ ]+)$/i.exec(request.header('authorization') ?? '') ?? []
+      if (bearer !== undefined || !this.cookie) return { by: 'bearer', credential: bearer, old: undefined }
+    }
+    // It logs in as ours does.
+    if (old && this.allowed) checkOrigin(request, this.allowed)
+    return { by: 'cookie', credential: undefined, old }
+  }
+
+  #adopting(adopt: AdoptOptions): OldCookie {
+    this.sessions.checkAdopting()
+    return new OldCookie(adopt, this.cookie?.name, () => {
+      this.sessions.tellTampered()
+    })
   }
 
   #without(exchange: Exchange<Data>, error: unknown): Exchange<Data> {
@@ -169,15 +225,21 @@ export class Exchanges<Data extends object = JsonObject> {
   }
 }
 
+const independent: Carried = { vary: [] }
+
 /** What a request brought, and how. */
 interface Presented {
   readonly by: 'cookie' | 'bearer'
   readonly credential: string | undefined
+  /** Of the library that is adopted. */
+  readonly old: OldArrival | undefined
 }
 
 /** One request with its session. */
 export class Exchange<Data extends object = JsonObject> {
   readonly request: WebRequest
+  /** Whether it may hold the lock of its session, which others wait for. */
+  readonly mayLock: boolean
   readonly #exchanges: Exchanges<Data>
   readonly #presented: Presented
   #session: Session<Data>
@@ -190,26 +252,13 @@ export class Exchange<Data extends object = JsonObject> {
     this.request = request
     this.#exchanges = exchanges
     this.#presented = presented
-    const { keepAlive, lock, client } = exchanges.options
-    const patience = lock?.(request)
-    const agent = request.header('user-agent')
-    this.#session = exchanges.sessions.open(presented.credential, {
-      ...(keepAlive ? { keepAlive: keepAlive(request) } : {}),
-      ...(patience === undefined ? {} : { lock: patience }),
-      client: client?.(request) ?? {
-        ...(request.address === undefined ? {} : { address: request.address }),
-        ...(agent === undefined ? {} : { agent }),
-      },
-    })
+    const visit = exchanges.visitOf(request)
+    this.mayLock = visit.lock !== undefined
+    this.#session = exchanges.sessionOf(presented.credential, visit, presented.old)
   }
 
   get session(): Session<Data> {
     return this.#session
-  }
-
-  /** Whether the store was down and the route goes on without. */
-  get isDetached(): boolean {
-    return this.#isDetached
   }
 
   /** Whether the answer was asked for: what is changed from now on must be saved by the application. */
@@ -241,18 +290,22 @@ export class Exchange<Data extends object = JsonObject> {
   }
 
   /**
-   * Stores what was changed since the headers were sent. To be awaited before the end of the answer is sent. A new
-   * secret would come too late for them: then nothing is stored.
+   * Stores what was changed since the headers were sent. To be awaited before the end of the answer is sent. A session
+   * that only begins now is not stored: its cookie would come too late, and nobody could ever come back to it.
    */
   commitRest(status: number): Promise<void> | undefined {
     const session = this.#session
     if (status >= 500 || this.#hasFailed || this.#isDetached || !session.modified) return undefined
-    return session.save()
+    return session.isLoaded ? this.#saveRest() : Promise.resolve(session.load()).then(() => this.#saveRest())
   }
 
   /** For what is never answered: lets go of what the request holds. */
   async abandon(): Promise<void> {
     await this.#session.release()
+  }
+
+  #saveRest(): Promise<void> | undefined {
+    return this.#session.isNew ? undefined : this.#session.save()
   }
 
   async #stored(stores: boolean, isDue: boolean): Promise<Carried> {
@@ -269,14 +322,11 @@ export class Exchange<Data extends object = JsonObject> {
   }
 
   #carried(): Carried {
-    const { cookie: settings, options } = this.#exchanges
+    const { cookie: settings, depending } = this.#exchanges
     const { by, credential: before } = this.#presented
     const change = this.#exchanges.changeOf(this.#session, before)
-    const vary =
-      this.#session.accessed || change !== undefined
-        ? [...(settings ? ['Cookie'] : []), ...(settings && options.bearer !== true ? [] : ['Authorization'])]
-        : []
-    if (change === undefined) return { vary }
+    if (change === undefined) return this.#session.accessed ? depending : independent
+    const { vary } = depending
     if (by === 'cookie' && settings) {
       return { vary, cookie: writeCookie(settings, change, this.request.isSecure) }
     }

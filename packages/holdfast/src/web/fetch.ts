@@ -16,7 +16,7 @@ import { Exchanges } from './exchange.ts'
 import { exchanged, type FetchOptions, webRequestOf } from './fetch/response.ts'
 
 export type { CookieOptions } from './cookie.ts'
-export type { WebOptions, WebRequest } from './exchange.ts'
+export type { AdoptOptions, WebOptions, WebRequest } from './exchange.ts'
 export type { FetchOptions } from './fetch/response.ts'
 
 /** A handler that is given the session. */

@@ -14,7 +14,7 @@ import { addCarriedTo, carrying, type FetchOptions, webRequestOf } from './fetch
 import { refusal, type Refusal, withStatus } from './refusal.ts'
 
 export type { CookieOptions } from './cookie.ts'
-export type { WebOptions, WebRequest } from './exchange.ts'
+export type { AdoptOptions, WebOptions, WebRequest } from './exchange.ts'
 export type { FetchOptions } from './fetch/response.ts'
 
 /** What is needed of an event of h3's. */

@@ -16,7 +16,7 @@ import { type Carried, Exchanges, type WebRequest } from './exchange.ts'
 import { carrying, type FetchOptions, refused, webRequestOf } from './fetch/response.ts'
 
 export type { CookieOptions } from './cookie.ts'
-export type { WebOptions, WebRequest } from './exchange.ts'
+export type { AdoptOptions, WebOptions, WebRequest } from './exchange.ts'
 export type { FetchOptions } from './fetch/response.ts'
 
 /** What is needed of Hono's context. */

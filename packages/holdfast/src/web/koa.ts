@@ -18,7 +18,7 @@ import { abandonOnClose, type Answer, committing, headersOf } from './node/answe
 import { withStatus } from './refusal.ts'
 
 export type { CookieOptions } from './cookie.ts'
-export type { WebOptions, WebRequest } from './exchange.ts'
+export type { AdoptOptions, WebOptions, WebRequest } from './exchange.ts'
 
 /** What is needed of Koa's context. */
 export interface KoaContext {

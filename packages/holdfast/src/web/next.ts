@@ -26,7 +26,7 @@ import { fetchSessions, type SessionHandler } from './fetch.ts'
 import type { FetchOptions } from './fetch/response.ts'
 
 export type { CookieOptions } from './cookie.ts'
-export type { WebOptions, WebRequest } from './exchange.ts'
+export type { AdoptOptions, WebOptions, WebRequest } from './exchange.ts'
 export type { SessionHandler } from './fetch.ts'
 export type { FetchOptions } from './fetch/response.ts'
 
@@ -57,7 +57,7 @@ export type ReadSession<Data extends object> = Pick<
 >
 
 export interface NextSessions<Data extends object> {
-  /** Wraps a route handler, or the middleware. Redirect by `Response.redirect`: `redirect()` throws past it. */
+  /** Wraps a route handler, or the middleware. Redirect by a response: `redirect()` throws past it. */
   readonly withSession: <Rest extends readonly unknown[]>(
     handler: SessionHandler<Data, Rest>,
   ) => (request: Request, ...rest: Rest) => Promise<Response>
@@ -91,14 +91,19 @@ export function nextSessions<Data extends object = JsonObject>(
     const value = cookies.get(settings.name)?.value
     return value === undefined || value === '' ? undefined : exchanges.credentialIn(value)
   }
+  const loaded = async (cookies: NextCookies, credential: string | undefined, client?: Client) => {
+    const { oldCookie } = exchanges
+    const old = oldCookie?.of(cookies.get(oldCookie.name)?.value)
+    return await exchanges.sessionOf(credential, client ? { client } : {}, old).load()
+  }
   return {
     withSession: fetchSessions(sessions, options),
     async readSession(cookies, client) {
-      return await sessions.load(presented(cookies), client ? { client } : {})
+      return await loaded(cookies, presented(cookies), client)
     },
     async actOnSession(cookies, act, client) {
       const before = presented(cookies)
-      const session = await sessions.load(before, client ? { client } : {})
+      const session = await loaded(cookies, before, client)
       try {
         const answer = await act(session)
         await finish()

@@ -17,7 +17,7 @@ import { abandonOnClose, type Answer, committing, type NodeOptions, webRequest }
 import { refusal, withStatus } from './refusal.ts'
 
 export type { CookieOptions } from './cookie.ts'
-export type { WebOptions, WebRequest } from './exchange.ts'
+export type { AdoptOptions, WebOptions, WebRequest } from './exchange.ts'
 export type { Answer, NodeOptions } from './node/answering.ts'
 
 /** A request that the middleware has seen. */

@@ -26,7 +26,7 @@ import { Exchanges } from './exchange.ts'
 import { exchanged, type FetchOptions, webRequestOf } from './fetch/response.ts'
 
 export type { CookieOptions } from './cookie.ts'
-export type { WebOptions, WebRequest } from './exchange.ts'
+export type { AdoptOptions, WebOptions, WebRequest } from './exchange.ts'
 export type { FetchOptions } from './fetch/response.ts'
 
 /** What is needed of what a middleware of React Router's is given. */

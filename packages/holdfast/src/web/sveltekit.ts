@@ -16,7 +16,7 @@ import { Exchanges, type WebOptions } from './exchange.ts'
 import { exchanged, webRequestOf } from './fetch/response.ts'
 
 export type { CookieOptions } from './cookie.ts'
-export type { WebOptions, WebRequest } from './exchange.ts'
+export type { AdoptOptions, WebOptions, WebRequest } from './exchange.ts'
 
 /** What is needed of an event of SvelteKit's. */
 export interface SvelteKitEvent {

@@ -53,7 +53,8 @@ export function socketSessions<Data extends object = JsonObject>(
   return async (request) => {
     const upgrade = webRequest(request, options)
     // An upgrade is a GET, and yet it is as good as a POST.
-    if (exchanges.allowed) checkOrigin({ ...upgrade, method: 'UPGRADE' }, exchanges.allowed)
+    const written = { method: 'UPGRADE', header: (name: string) => upgrade.header(name) }
+    if (exchanges.allowed) checkOrigin(written, exchanges.allowed)
     const exchange = await exchanges.open(upgrade)
     const session = await exchange.session.load()
     if (session.id === undefined) return { session, signal: never, stop: () => undefined }

@@ -126,6 +126,14 @@ const routes: Readonly<Record<string, Route>> = {
       }),
     }
   },
+  '/stream-late': (session, query, gates) => {
+    return {
+      ...text(''),
+      body: parts(gates, () => {
+        setFrom(session, query)
+      }),
+    }
+  },
   '/clear': (session) => {
     session.clear()
     return text('cleared')

@@ -79,6 +79,16 @@ export function testSaving(stage: WebStage): void {
       },
     )
 
+    stage.it(
+      'a session that begins when the headers are gone is not stored: nobody could come back to it [streaming]',
+      async (scene) => {
+        scene.app.gates.open()
+        const { status, cookies } = await scene.visitor().get('/stream-late?key=a')
+        assert.deepEqual([status, cookies], [200, []])
+        assert.equal(await scene.sessions(), 0)
+      },
+    )
+
     stage.it('what a failed answer has changed is not stored, and sets no cookie [D54]', async (scene) => {
       const guest = await scene.guest()
       expectStatus(await guest.get('/fail?key=a'), 500)

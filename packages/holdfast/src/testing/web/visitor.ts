@@ -12,17 +12,17 @@ export interface Seen {
 }
 
 export class Visitor {
-  readonly #url: string
+  readonly url: string
   readonly jar = new Map<string, string>()
 
   constructor(url: string, jar: ReadonlyMap<string, string> = new Map()) {
-    this.#url = url
+    this.url = url
     for (const [name, value] of jar) this.jar.set(name, value)
   }
 
   /** Another tab of the same browser, which has not heard of what this one is told from now on. */
   copy(): Visitor {
-    return new Visitor(this.#url, this.jar)
+    return new Visitor(this.url, this.jar)
   }
 
   async get(path: string, headers: Readonly<Record<string, string>> = {}): Promise<Seen> {
@@ -44,9 +44,19 @@ export class Visitor {
     headers: Readonly<Record<string, string>>,
     read: (response: Response) => Awaitable<string>,
   ): Promise<Seen> {
+    return await this.send(path, { method }, headers, read)
+  }
+
+  /** Sends a request with the cookies of the jar, and keeps those of the answer. */
+  protected async send(
+    path: string,
+    request: RequestInit,
+    headers: Readonly<Record<string, string>>,
+    read: (response: Response) => Awaitable<string>,
+  ): Promise<Seen> {
     const cookie = [...this.jar].map(([name, value]) => `${name}=${value}`).join('; ')
-    const response = await fetch(this.#url + path, {
-      method,
+    const response = await fetch(this.url + path, {
+      ...request,
       redirect: 'manual',
       headers: { ...(cookie === '' ? {} : { cookie }), ...headers },
     })

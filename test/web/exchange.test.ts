@@ -1,0 +1,48 @@
+/** One request's exchange, where no door shows it. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { memoryStore } from '../../packages/holdfast/src/drivers/memory.ts'
+import { Sessions } from '../../packages/holdfast/src/sessions/sessions.ts'
+import { Exchanges } from '../../packages/holdfast/src/web/exchange.ts'
+
+interface Basket {
+  fruit: string
+}
+
+function scene() {
+  const sessions = new Sessions<Basket>(memoryStore())
+  const exchanges = new Exchanges(sessions, { load: 'lazy', checkOrigin: false })
+  const arrive = (credential: string) =>
+    exchanges.open({
+      method: 'POST',
+      url: '/',
+      isSecure: true,
+      header: (name) => (name === 'cookie' ? `__Host-session=${credential}` : undefined),
+    })
+  return { sessions, arrive }
+}
+
+describe('what is changed behind the headers in a session that nobody has loaded', () => {
+  it('is stored where the session is there', async () => {
+    const { sessions, arrive } = scene()
+    const stored = await sessions.start({ data: { fruit: 'fig' } })
+    const exchange = await arrive(stored.credential!)
+    await exchange.commit(200)
+    exchange.session.set('fruit', 'plum')
+    await exchange.commitRest(200)
+    assert.equal((await sessions.load(stored.credential)).get('fruit'), 'plum')
+  })
+
+  it('begins no session where there is none: its cookie could not be sent any more', async () => {
+    const { sessions, arrive } = scene()
+    const dead = await sessions.start({ data: { fruit: 'fig' } })
+    const { credential } = dead
+    await dead.destroy()
+    const exchange = await arrive(credential!)
+    await exchange.commit(200)
+    exchange.session.set('fruit', 'plum')
+    await exchange.commitRest(200)
+    assert.deepEqual((await sessions.list()).sessions, [])
+  })
+})
