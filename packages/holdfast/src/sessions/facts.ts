@@ -51,6 +51,7 @@ export function deviceKept(envelope: Pick<Living, 'facts'>, kept: number, now: n
 
 /** The envelope with facts changed. */
 export function withFacts(envelope: Living, change: FactsChange): Living {
+  if (Object.keys(change).length === 0) return envelope
   const facts = Object.fromEntries(
     Object.entries({ ...envelope.facts, ...change }).filter(([, value]) => value !== undefined),
   ) as JsonObject

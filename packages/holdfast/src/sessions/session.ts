@@ -69,6 +69,8 @@ export class Session<Data extends object = JsonObject> extends Dictionary<Data> 
     const held = this.#holding.known
     if (!held) return undefined
     const { entry, secret } = held
+    const { credential, parts } = this.#holding.arrival
+    if (parts && parts.secret === secret && parts.id === entry.record.key.id) return credential
     return assemble(this.#storing.settings.prefix, { id: entry.record.key.id, secret })
   }
 

@@ -39,8 +39,9 @@ export function seen(
 ): FactsChange {
   const noted = fresh && factsOf(fresh.envelope).device
   if (devices === 0 || !client) return noted && now - noted.at >= devices ? { device: undefined } : {}
-  const isSame = noted && noted.address === client.address && noted.agent === client.agent
-  return isSame && now - noted.at < devices ? {} : { device: deviceOf(client, now) }
+  const device = deviceOf(client, now)
+  const isSame = noted && noted.address === device.address && noted.agent === device.agent
+  return isSame && now - noted.at < devices ? {} : { device }
 }
 
 /** Long enough for any browser's; what is longer was made to fill the store. */

@@ -22,7 +22,8 @@ export function addCarried(headers: AnswerHeaders, { cookie, credential, vary }:
 }
 
 function varied(before: string | undefined, names: readonly string[]): string {
-  const known = (before ?? '').split(',').flatMap((each) => (each.trim() === '' ? [] : [each.trim()]))
+  if (before === undefined) return names.join(', ')
+  const known = before.split(',').flatMap((each) => (each.trim() === '' ? [] : [each.trim()]))
   if (known.includes('*')) return '*'
   const lower = new Set(known.map((each) => each.toLowerCase()))
   return [...known, ...names.filter((each) => !lower.has(each.toLowerCase()))].join(', ')

@@ -41,7 +41,8 @@ export type CookieChange =
   | 'deleted'
 
 const nameForm = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}$/
-const domainForm = /^\.?[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*$/
+/** What can be the domain of a cookie. */
+export const domainForm = /^\.?[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*$/
 const pathForm = /^\/[ -:<-~]*$/
 
 /** No browser keeps a cookie for longer: 400 days, in seconds. */

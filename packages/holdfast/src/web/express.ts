@@ -19,7 +19,7 @@ import { pathOf } from './express/request.ts'
 import { type Done, Session, type SessionRequest } from './express/session.ts'
 import type { Secret } from './express/signature.ts'
 import { Store } from './express/store.ts'
-import { generate, Visit } from './express/visit.ts'
+import { Call, generate, Visit } from './express/visit.ts'
 import { withStatus } from './refusal.ts'
 
 export type { CookieData, CookieOptions, CookieSetting } from './express/cookie.ts'
@@ -63,7 +63,7 @@ function session(options: SessionOptions = {}): SessionMiddleware {
       return
     }
     const secrets = secretsFor(req, settings)
-    if (secrets) new Visit({ req, res, next }, settings, secrets).begin()
+    if (secrets) new Visit(new Call(req, res, next), settings, secrets).begin()
     else next(new Error('secret option required for sessions'))
   }
 }

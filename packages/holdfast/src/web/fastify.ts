@@ -11,13 +11,13 @@ import type { IncomingMessage } from 'node:http'
 import type { Session } from '../sessions/session.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import { addCarried, type AnswerHeaders } from './answer-headers.ts'
-import { type Carried, type Exchange, Exchanges, type WebOptions } from './exchange.ts'
+import { type Carried, type Exchange, Exchanges, type WebOptions, type WebRequest } from './exchange.ts'
 import { holdResponse } from './held-response.ts'
-import { abandonOnClose, type Answer, committing } from './node/answering.ts'
+import { abandonOnClose, type Answer, committing, joined } from './node/answering.ts'
 import { withStatus } from './refusal.ts'
 
 export type { CookieOptions } from './cookie.ts'
-export type { WebOptions, WebRequest } from './exchange.ts'
+export type { AdoptOptions, WebOptions, WebRequest } from './exchange.ts'
 
 /** What is needed of a request of Fastify's. */
 export interface FastifyRequestLike {
@@ -42,7 +42,7 @@ export interface FastifyReplyLike {
 
 /** What is needed of Fastify. */
 export interface FastifyLike {
-  decorateRequest(name: string, value: object): unknown
+  decorateRequest(name: string | symbol, value: object | null): unknown
   addHook(
     name: 'onRequest',
     hook: (request: FastifyRequestLike, reply: FastifyReplyLike, done: (error?: Error) => void) => void,
@@ -73,22 +73,25 @@ export function fastifySession<Data extends object>(
   done: (error?: Error) => void,
 ): void {
   const exchanges = new Exchanges(options.sessions, options)
-  const current = new WeakMap<FastifyRequestLike, Exchange<Data>>()
+  // A symbol of this registration's own. A map with weak keys would cost more than all the rest of a request.
+  const current = Symbol('exchange')
+  type Seen = FastifyRequestLike & { [current]?: Exchange<Data> }
+  fastify.decorateRequest(current, null)
   fastify.decorateRequest('session', {
-    getter(this: FastifyRequestLike): Session<Data> | undefined {
-      return current.get(this)?.session
+    getter(this: Seen): Session<Data> | undefined {
+      return this[current]?.session
     },
   })
   fastify.addHook('onRequest', (request, reply, next) => {
     const fail = failed(next)
     const begin = (exchange: Exchange<Data>): void => {
-      current.set(request, exchange)
+      ;(request as Seen)[current] = exchange
       abandonOnClose(exchange, reply.raw)
       holdHijacked(exchange, reply.raw)
       next()
     }
     try {
-      const opened = exchanges.open(webRequest(request))
+      const opened = exchanges.open(new FastifyWebRequest(request))
       if (opened instanceof Promise) opened.then(begin, fail)
       else begin(opened)
     } catch (error) {
@@ -96,7 +99,7 @@ export function fastifySession<Data extends object>(
     }
   })
   fastify.addHook('onSend', (request, reply, payload, next) => {
-    const exchange = current.get(request)
+    const exchange = (request as Seen)[current]
     if (!exchange || exchange.isCommitted) {
       next(null, payload)
       return
@@ -144,13 +147,32 @@ function failed(next: (error: Error) => void): (error: unknown) => void {
   }
 }
 
-function webRequest(request: FastifyRequestLike) {
-  return {
-    method: request.method,
-    url: request.url,
-    isSecure: request.protocol === 'https',
-    address: request.ip,
-    header: (name: string) => joined(request.headers[name]),
+/** Only what is asked for is found out. */
+class FastifyWebRequest implements WebRequest {
+  readonly #request: FastifyRequestLike
+
+  constructor(request: FastifyRequestLike) {
+    this.#request = request
+  }
+
+  get method(): string {
+    return this.#request.method
+  }
+
+  get url(): string {
+    return this.#request.url
+  }
+
+  get isSecure(): boolean {
+    return this.#request.protocol === 'https'
+  }
+
+  get address(): string {
+    return this.#request.ip
+  }
+
+  header(name: string): string | undefined {
+    return joined(this.#request.headers[name])
   }
 }
 
@@ -165,8 +187,4 @@ function headersOf(reply: FastifyReplyLike): AnswerHeaders {
       reply.header('set-cookie', value)
     },
   }
-}
-
-function joined(value: number | string | readonly string[] | undefined): string | undefined {
-  return value === undefined || typeof value === 'string' ? value : String(value)
 }

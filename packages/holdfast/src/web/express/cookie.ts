@@ -2,7 +2,7 @@
 
 import type { IncomingMessage } from 'node:http'
 import { systemClock } from '../../clock.ts'
-import { readCookie } from '../cookie.ts'
+import { domainForm, readCookie } from '../cookie.ts'
 import { deprecate } from './deprecation.ts'
 
 /** Settings of the cookie. */
@@ -126,7 +126,6 @@ export class Cookie {
 }
 
 const nameForm = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
-const domainForm = /^\.?[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*$/
 const pathForm = /^[ -:=-~]*$/
 
 /** A `Set-Cookie` header. @throws {TypeError} when a setting can't be written into it. */

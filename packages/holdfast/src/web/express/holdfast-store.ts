@@ -199,12 +199,13 @@ export class HoldfastStore extends Store {
 
   /** A session as it is shown: a copy, with the time at which its cookie ends. */
   protected sessionOf(kept: Pick<Kept, 'data' | 'expiresAt'>): object {
-    const data = copied(kept.data) as JsonObject & { cookie?: StoredCookie }
-    const cookie: StoredCookie = data.cookie ?? { originalMaxAge: null, httpOnly: true, path: '/' }
+    const session = copied(kept.data) as JsonObject & { cookie?: object }
+    const cookie = (session.cookie ??= usualCookie()) as { originalMaxAge?: unknown; expires?: Date }
     const age = cookie.originalMaxAge
-    if (typeof age !== 'number') return { ...data, cookie }
-    const ends = Math.max(kept.expiresAt - this.#slack(age), systemClock.now())
-    return { ...data, cookie: { ...cookie, expires: new Date(ends) } }
+    if (typeof age === 'number') {
+      cookie.expires = new Date(Math.max(kept.expiresAt - this.#slack(age), systemClock.now()))
+    }
+    return session
   }
 
   #shown(kept: Kept): object {
@@ -245,6 +246,11 @@ function tell(promise: Promise<unknown>, callback: Done | undefined): void {
   )
 }
 
+/** The cookie of a session that was stored without one. */
+function usualCookie(): StoredCookie {
+  return { originalMaxAge: null, httpOnly: true, path: '/' }
+}
+
 const settings = [
   'originalMaxAge',
   'partitioned',
@@ -277,5 +283,7 @@ function isSameCookie(session: object, kept: Kept): boolean {
 function copied(value: Json | undefined): Json | undefined {
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) return value.map((each: Json) => copied(each)!)
-  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, copied(each)]))
+  const copy: JsonObject = {}
+  for (const [name, each] of Object.entries(value)) copy[name] = copied(each)
+  return copy
 }

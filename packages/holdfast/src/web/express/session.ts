@@ -83,9 +83,12 @@ export class Session {
   constructor(req: SessionHolder, data?: object | null) {
     this.#req = req
     this.#id = req.sessionID as string
-    for (const [name, value] of Object.entries(data ?? {})) {
-      if (!(name in this)) Reflect.set(this, name, value)
-    }
+    if (data) this.#take(data as Readonly<Record<string, unknown>>)
+  }
+
+  #take(data: Readonly<Record<string, unknown>>): void {
+    const values = this as Record<string, unknown>
+    for (const name of Object.keys(data)) if (!(name in this)) values[name] = data[name]
   }
 
   /** The secret id, as in `req.sessionID`. */
@@ -190,7 +193,8 @@ export function createSession(req: SessionHolder, data: object): Session {
   const cookie = new Cookie(stored.cookie)
   if (typeof expires === 'string') cookie.expires = new Date(expires)
   cookie.originalMaxAge = originalMaxAge
-  const session = new Session(req, { ...data, cookie })
+  const session = new Session(req, data)
+  session.cookie = cookie
   Session.setSource(session, Session.sourceOf(data))
   req.session = session
   return session

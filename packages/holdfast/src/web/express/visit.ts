@@ -28,11 +28,20 @@ interface Snapshot {
   readonly text: string
 }
 
-/** A request with its response, and what comes after the middleware. */
-export interface Call {
+/**
+ * A request with its response, and what comes after the middleware. A class: what V8 makes of an object literal it may
+ * come to place among the old, and one that is there keeps the whole request alive long after its end.
+ */
+export class Call {
   readonly req: SessionRequest
   readonly res: ServerResponse
   readonly next: Done
+
+  constructor(req: SessionRequest, res: ServerResponse, next: Done) {
+    this.req = req
+    this.res = res
+    this.next = next
+  }
 }
 
 /** Begins a new session. Also what `regenerate` calls. */
@@ -105,6 +114,10 @@ export class Visit implements Commit, SessionWatcher {
     const session = this.#call.req.session as Session | null | undefined
     if (!session) return this.#unset()
     return this.#mustSave(snapshotOf(session)) ? this.#save(session) : undefined
+  }
+
+  get addsHeaders(): boolean {
+    return this.#setCookie !== undefined || this.#late !== undefined
   }
 
   onHeaders(): void {
@@ -223,7 +236,8 @@ function isSession(data: object | null | undefined): data is object {
 }
 
 function snapshotOf(session: Session): Snapshot {
-  const { cookie: _, ...values } = session
+  const values: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(session)) if (name !== 'cookie') values[name] = value
   return { id: session.id, text: JSON.stringify(values) }
 }
 

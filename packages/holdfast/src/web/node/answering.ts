@@ -24,20 +24,49 @@ interface MaybeExpress {
   readonly originalUrl?: unknown
 }
 
-/** A request of Node.js, as sessions look at it. */
+/** A request of Node.js, as sessions look at it: only what is asked for is found out. */
 export function webRequest(request: IncomingMessage, { trustProxy = false }: NodeOptions): WebRequest {
-  const { headers, socket, method = 'GET', url = '/' } = request
-  const { secure, ip, originalUrl } = request as MaybeExpress
-  const [forwarded] = trustProxy ? listed(headers['x-forwarded-for']) : []
-  const [scheme] = trustProxy ? listed(headers['x-forwarded-proto']) : []
-  const address = forwarded ?? (typeof ip === 'string' ? ip : socket.remoteAddress)
-  const isEncrypted = 'encrypted' in socket && socket.encrypted === true
-  return {
-    method,
-    url: typeof originalUrl === 'string' ? originalUrl : url,
-    isSecure: scheme === undefined ? secure === true || isEncrypted : scheme.toLowerCase() === 'https',
-    ...(address === undefined ? {} : { address }),
-    header: (name) => joined(headers[name]),
+  return new NodeRequest(request, trustProxy)
+}
+
+class NodeRequest implements WebRequest {
+  readonly #request: IncomingMessage & MaybeExpress
+  readonly #trustsProxy: boolean
+
+  constructor(request: IncomingMessage, trustsProxy: boolean) {
+    this.#request = request
+    this.#trustsProxy = trustsProxy
+  }
+
+  get method(): string {
+    return this.#request.method ?? 'GET'
+  }
+
+  get url(): string {
+    const { originalUrl, url = '/' } = this.#request
+    return typeof originalUrl === 'string' ? originalUrl : url
+  }
+
+  get isSecure(): boolean {
+    const scheme = this.#forwarded('x-forwarded-proto')
+    if (scheme !== undefined) return scheme.toLowerCase() === 'https'
+    const { secure, socket } = this.#request
+    return secure === true || ('encrypted' in socket && socket.encrypted === true)
+  }
+
+  get address(): string | undefined {
+    const forwarded = this.#forwarded('x-forwarded-for')
+    if (forwarded !== undefined) return forwarded
+    const { ip, socket } = this.#request
+    return typeof ip === 'string' ? ip : socket.remoteAddress
+  }
+
+  header(name: string): string | undefined {
+    return joined(this.#request.headers[name])
+  }
+
+  #forwarded(name: string): string | undefined {
+    return this.#trustsProxy ? listed(this.#request.headers[name])[0] : undefined
   }
 }
 
@@ -47,33 +76,55 @@ export function committing<Data extends object>(
   answer: Answer,
   failed: (error: unknown) => void,
 ): Commit {
-  let carried: Carried | undefined
-  return {
-    beforeHeaders() {
-      if (exchange.isCommitted) return undefined
-      const committed = exchange.commit(answer.statusCode)
-      if (committed instanceof Promise) {
-        return committed.then((settled) => {
-          carried = settled
-        })
-      }
-      carried = committed
-      return undefined
-    },
-    beforeEnd: () => exchange.commitRest(answer.statusCode),
-    onHeaders() {
-      if (carried) addCarried(headersOf(answer), carried)
-    },
-    onFailure(error, isSent) {
-      // Too late for another answer: the client must see that this one is not whole.
-      if (isSent) answer.destroy()
-      failed(error)
-    },
+  return new Committing(exchange, answer, failed)
+}
+
+class Committing<Data extends object> implements Commit {
+  readonly #exchange: Exchange<Data>
+  readonly #answer: Answer
+  readonly #failed: (error: unknown) => void
+  #carried: Carried | undefined
+
+  constructor(exchange: Exchange<Data>, answer: Answer, failed: (error: unknown) => void) {
+    this.#exchange = exchange
+    this.#answer = answer
+    this.#failed = failed
+  }
+
+  beforeHeaders(): Promise<void> | undefined {
+    if (this.#exchange.isCommitted) return undefined
+    const carried = this.#exchange.commit(this.#answer.statusCode)
+    if (carried instanceof Promise) {
+      return carried.then((settled) => {
+        this.#carried = settled
+      })
+    }
+    this.#carried = carried
+    return undefined
+  }
+
+  beforeEnd(): Promise<void> | undefined {
+    return this.#exchange.commitRest(this.#answer.statusCode)
+  }
+
+  get addsHeaders(): boolean {
+    return this.#carried !== undefined
+  }
+
+  onHeaders(): void {
+    if (this.#carried) addCarried(headersOf(this.#answer), this.#carried)
+  }
+
+  onFailure(error: unknown, isSent: boolean): void {
+    // Too late for another answer: the client must see that this one is not whole.
+    if (isSent) this.#answer.destroy()
+    this.#failed(error)
   }
 }
 
 /** Lets go of what the request holds where its client hangs up before it was answered. */
 export function abandonOnClose<Data extends object>(exchange: Exchange<Data>, answer: Answer): void {
+  if (!exchange.mayLock) return
   answer.once('close', () => {
     exchange.abandon().catch(() => undefined)
   })
@@ -92,7 +143,8 @@ export function headersOf(answer: Answer): AnswerHeaders {
   }
 }
 
-function joined(value: number | string | readonly string[] | undefined): string | undefined {
+/** A header as one text, however many values it has. */
+export function joined(value: number | string | readonly string[] | undefined): string | undefined {
   return value === undefined || typeof value === 'string' ? value : String(value)
 }
 
