@@ -6,6 +6,7 @@
 import { type Key, openStore, processMemory, type Store, type TierFigures, tiered, Tokens } from 'holdfast'
 import { credentialOf } from './bytes-tokens.ts'
 import { keyOf } from './filling.ts'
+import { bytesInUse } from './heap.ts'
 
 /** What to measure. */
 export interface Reading {
@@ -91,15 +92,4 @@ function figuresOf(store: Store): Extract<TierFigures, { kind: 'process' }> {
   const [top] = store.figures().tiers ?? []
   if (top?.kind !== 'process') throw new Error('the store has no memory of the process')
   return top
-}
-
-/** What is left when nothing more can be collected. What is outside of the heap includes the bytes of buffers. */
-async function bytesInUse(): Promise<number> {
-  if (!globalThis.gc) throw new Error('start this process with --expose-gc')
-  for (let i = 0; i < 4; i++) {
-    globalThis.gc()
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-  const { heapUsed, external } = process.memoryUsage()
-  return heapUsed + external
 }

@@ -2,6 +2,7 @@
 
 import { Sessions } from 'holdfast'
 import { memoryStore } from 'holdfast/memory'
+import { bytesInUse } from './heap.ts'
 
 /** What there is after so many sessions have been started. */
 export interface SessionBytes {
@@ -50,14 +51,4 @@ async function ownBytes(store: ReturnType<typeof memoryStore>, count: number): P
     0,
   )
   return (sum / records.length) * count
-}
-
-async function bytesInUse(): Promise<number> {
-  if (!globalThis.gc) throw new Error('start this process with --expose-gc')
-  for (let i = 0; i < 4; i++) {
-    globalThis.gc()
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-  const { heapUsed, external } = process.memoryUsage()
-  return heapUsed + external
 }
