@@ -5,7 +5,14 @@ import tseslint from 'typescript-eslint'
 const nodeTest = ['test', 'it', 'describe', 'suite', 'before', 'after', 'beforeEach', 'afterEach']
 
 export default defineConfig(
-  globalIgnores(['**/dist/', '**/node_modules/', 'packages/server/dashboard/']),
+  globalIgnores([
+    '**/dist/',
+    '**/node_modules/',
+    'packages/server/dashboard/',
+    // What frameworks make in their examples.
+    'examples/*/{.next,.svelte-kit,.output,build}/',
+    'examples/nextjs/next-env.d.ts',
+  ]),
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   {
     files: ['**/*.ts'],
@@ -53,6 +60,13 @@ export default defineConfig(
     // The first lines of a process, the command line and scripts talk to a terminal.
     files: ['packages/server/src/cli/**', 'scripts/**', 'bench/**', 'examples/**'],
     rules: { 'no-console': 'off' },
+  },
+  {
+    // The types of their frameworks are not installed here; `npm run test:frameworks` checks types there.
+    files: ['examples/{nextjs,nitro,sveltekit}/**/*.{ts,tsx}'],
+    extends: [tseslint.configs.strict, tseslint.configs.disableTypeChecked],
+    languageOptions: { parserOptions: { projectService: false } },
+    rules: { '@typescript-eslint/no-non-null-assertion': 'off' },
   },
   {
     // A `describe` block is as long as the list of its tests, and a conformance suite is one such block.

@@ -15,6 +15,12 @@ export async function freePorts(count: number): Promise<readonly number[]> {
   return ports
 }
 
+/** One of them. */
+export async function freePort(): Promise<number> {
+  const [port] = await freePorts(1)
+  return port!
+}
+
 function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = createServer()
