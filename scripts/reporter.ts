@@ -5,9 +5,17 @@
 import { resolve } from 'node:path'
 import type { TestEvent } from 'node:test/reporters'
 
+/** A test that was not run, or that failed. */
+export interface Noted {
+  readonly file: string
+  readonly title: string
+  readonly reason: string
+}
+
 export type Line =
-  | { readonly kind: 'passed' | 'failed' | 'empty' | 'begun' | 'ended'; readonly file: string }
-  | { readonly kind: 'skipped'; readonly file: string; readonly title: string; readonly reason: string }
+  | { readonly kind: 'passed' | 'empty' | 'begun' | 'ended'; readonly file: string }
+  | ({ readonly kind: 'failed' } & Noted)
+  | ({ readonly kind: 'skipped' } & Noted)
 
 type Result = Extract<TestEvent, { type: 'test:pass' | 'test:fail' }>
 
@@ -38,9 +46,18 @@ function lineOfResult({ type, data }: Result): Line | undefined {
   if (reason !== undefined) return { kind: 'skipped', file, title: data.name, reason }
   // A file stands for itself in two cases only: it could not be run, or there was no test in it.
   if (type === 'test:pass' && isFile(data)) return { kind: 'empty', file }
-  if (data.details.type !== 'suite') return { kind: type === 'test:pass' ? 'passed' : 'failed', file }
+  const isSuite = data.details.type === 'suite'
+  if (type === 'test:pass') return isSuite ? undefined : { kind: 'passed', file }
+  const { error } = data.details
   // Tests are counted, suites are not, except for one that failed by itself: in a hook, for example.
-  return type === 'test:fail' && !failedByItsTests(data.details.error) ? { kind: 'failed', file } : undefined
+  if (isSuite && failedByItsTests(error)) return undefined
+  return { kind: 'failed', file, title: data.name, reason: causeOf(error) }
+}
+
+/** The first line of what a test threw. */
+function causeOf(error: Error): string {
+  const { message } = error.cause instanceof Error ? error.cause : error
+  return message.split('\n', 1)[0] ?? ''
 }
 
 function reasonOf({ skip, todo }: Result['data']): string | undefined {

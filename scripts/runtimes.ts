@@ -41,10 +41,13 @@ for (const node of nodes) {
   })
   const { passed, failed, skipped, milliseconds, succeeded } = result
   const good = succeeded && passed > 0
-  const counts = `${passed} passed, ${failed} failed, ${skipped.length} skipped`
+  const counts = `${passed} passed, ${failed.length} failed, ${skipped.length} skipped`
   console.log(
     `Node.js ${result.node}: ${good ? '' : 'FAILED, '}${counts}, ${(milliseconds / 1000).toFixed(1)} s`,
   )
+  for (const { file, title, reason } of failed) {
+    console.log(`  ${title} (${relative(root, file)}): ${reason}`)
+  }
   for (const file of result.stalled) console.log(`  ${relative(root, file)} did not end`)
   if (!good) process.exitCode = 1
 }

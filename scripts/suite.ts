@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import type { Line } from './reporter.ts'
+import type { Line, Noted } from './reporter.ts'
 import { root } from './root.ts'
 import { atEnd } from './tidy.ts'
 
@@ -28,18 +28,12 @@ export interface SuiteOptions {
   readonly patience: number
 }
 
-export interface Skipped {
-  readonly file: string
-  readonly title: string
-  readonly reason: string
-}
-
 export interface SuiteResult {
   /** The version that ran, without a `v`. */
   readonly node: string
   readonly passed: number
-  readonly failed: number
-  readonly skipped: readonly Skipped[]
+  readonly failed: readonly Noted[]
+  readonly skipped: readonly Noted[]
   /** Files in which no test ran. */
   readonly empty: readonly string[]
   /** Files that had not ended when patience did. */
@@ -97,7 +91,8 @@ async function runNode(
   const args = [
     [
       '--test',
-      '--test-concurrency=2',
+      // One more than the cores that every machine has: many tests wait.
+      '--test-concurrency=3',
       '--conditions=holdfast-source',
       '--disable-warning=ExperimentalWarning',
     ],
@@ -119,11 +114,13 @@ async function runNode(
 }
 
 function environmentOf(options: SuiteOptions, runtime: Runtime): NodeJS.ProcessEnv {
-  // As options of the environment the flags also reach the processes that tests start.
+  // As options of the environment the flags also reach the processes that tests start. So does the cache: each process
+  // would otherwise take the types out of the same hundreds of files.
   const nodeOptions = [process.env['NODE_OPTIONS'] ?? '', ...runtime.flags]
   return {
     ...process.env,
     ...options.environment,
+    NODE_COMPILE_CACHE: join(root, 'node_modules', '.cache', 'holdfast-tests'),
     NODE_OPTIONS: nodeOptions.join(' ').trim(),
     PATH: [dirname(options.node), process.env['PATH'] ?? ''].join(delimiter),
   }
@@ -181,7 +178,7 @@ function count(lines: readonly Line[]) {
   const of = (kind: Line['kind']) => lines.filter((line) => line.kind === kind)
   return {
     passed: of('passed').length,
-    failed: of('failed').length,
+    failed: lines.filter((line) => line.kind === 'failed'),
     skipped: lines.filter((line) => line.kind === 'skipped'),
     empty: of('empty').map((line) => line.file),
   }

@@ -100,10 +100,10 @@ function shortName(kind: ServerKind): string {
 /** What makes the run fail, one sentence each. */
 function faultsOf(result: SuiteResult, servers: Servers): readonly string[] {
   const faults: string[] = []
-  if (result.failed > 0) faults.push(`${result.failed} tests failed.`)
+  if (result.failed.length > 0) faults.push(`${result.failed.length} tests failed.`)
   for (const file of result.stalled) faults.push(`${relative(root, file)} did not end.`)
   if (!result.succeeded && faults.length === 0) faults.push('The test runner failed although no test did.')
-  if (result.passed + result.failed === 0) faults.push('No test was run.')
+  if (result.passed + result.failed.length === 0) faults.push('No test was run.')
   // With a pattern for titles it is expected that many files have nothing to run.
   if (patterns.length === 0) {
     for (const file of result.empty) faults.push(`There is no test in ${relative(root, file)}.`)
@@ -124,7 +124,10 @@ function printSummary(result: SuiteResult, servers: Servers, faults: readonly st
   for (const { file, title, reason } of result.skipped) {
     console.log(`Skipped: ${title} (${relative(root, file)}): ${reason}`)
   }
+  for (const { file, title, reason } of result.failed) {
+    console.log(`Failed: ${title} (${relative(root, file)}): ${reason}`)
+  }
   for (const fault of faults) console.log(`FAULT: ${fault}`)
   console.log(`Time: ${(result.milliseconds / 1000).toFixed(1)} s\n`)
-  console.log(`${result.passed} passed, ${result.failed} failed, ${result.skipped.length} skipped`)
+  console.log(`${result.passed} passed, ${result.failed.length} failed, ${result.skipped.length} skipped`)
 }

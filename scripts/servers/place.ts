@@ -43,7 +43,8 @@ export async function onThisMachine(name: string, programs = ''): Promise<Place>
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-test-'))
   const log = join(folder, 'output.log')
   const path = [programs, process.env['PATH'] ?? ''].filter(Boolean).join(delimiter)
-  const surroundings = { cwd: folder, env: { ...process.env, PATH: path } }
+  // Temporary files of its own, too: a MariaDB that starts removes those of the others.
+  const surroundings = { cwd: folder, env: { ...process.env, PATH: path, TMPDIR: folder } }
   const children: { readonly process: ChildProcess; readonly stopWith: NodeJS.Signals }[] = []
   let stopping = false
 
