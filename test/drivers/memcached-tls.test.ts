@@ -9,9 +9,10 @@ import { openMemcachedStore } from '../../packages/holdfast/src/drivers/memcache
 import { StoreUnavailable } from '../../packages/holdfast/src/errors.ts'
 import { never } from '../../packages/holdfast/src/store/record.ts'
 import type { TlsOptions } from '../../packages/holdfast/src/store/store.ts'
-import { PrivateServer, privateServer, skipPrivate, until } from './memcached/servers.ts'
+import { PrivateServer, privateServer, skipPrivate } from './memcached/servers.ts'
 import { type Certificates, certificates } from './mongodb/certificates.ts'
 import { atEnd, type Ending } from './redis/ending.ts'
+import { until } from './until.ts'
 
 const hasOpenssl = (process.env['PATH'] ?? '').split(delimiter).some((folder) => {
   try {

@@ -23,9 +23,10 @@ import { never } from '../../packages/holdfast/src/store/record.ts'
 import { fakeClock } from '../../packages/holdfast/src/testing/clock.ts'
 import { Tokens } from '../../packages/holdfast/src/tokens/tokens.ts'
 import { Bench } from './memcached/bench.ts'
-import { PrivateServer, privateServer, skipPrivate, until } from './memcached/servers.ts'
+import { PrivateServer, privateServer, skipPrivate } from './memcached/servers.ts'
 import { targets } from './memcached/targets.ts'
 import { atEnd } from './redis/ending.ts'
+import { until } from './until.ts'
 
 const hour = 3_600_000
 const key = { collection: 'sessions', id: 'a' }

@@ -20,15 +20,17 @@ import {
 import { never } from '../../packages/holdfast/src/store/record.ts'
 import type { Store } from '../../packages/holdfast/src/store/store.ts'
 import { certificates } from './mongodb/certificates.ts'
-import { privateServer, skipPrivate, until } from './mongodb/servers.ts'
+import { privateServer, skipPrivate } from './mongodb/servers.ts'
 import { clear, connected, databaseName, freshNamespace, single } from './mongodb/targets.ts'
 import { atEnd, type Ending } from './redis/ending.ts'
 import { Proxy } from './redis/proxy.ts'
+import { until } from './until.ts'
 
 const load = (): Promise<unknown> => import('mongodb')
 const key = { collection: 'sessions', id: 'a' }
 const value = Buffer.from('before')
-const deadline = '1s'
+/** On a machine that is busy, what comes before the trouble takes its time, too. */
+const deadline = '3s'
 
 /** A store with a client of its own, closed at the end. */
 function opened(test: Ending, url: string, options: MongodbOptions = {}): Store {
@@ -140,7 +142,7 @@ describe('MongoDB, servers in trouble', { skip: skipPrivate }, () => {
     const store = opened(t, server.url())
     const made = await store.create({ key, value, expiresAt: never })
     assert.equal(made.status, 'done')
-    server.signal('SIGSTOP')
+    await server.standStill()
     const began = Date.now()
     const expected = made.version
     await Promise.all([
@@ -150,8 +152,8 @@ describe('MongoDB, servers in trouble', { skip: skipPrivate }, () => {
         OutcomeUnknown,
       ),
     ])
-    assert.ok(Date.now() - began < 6_000, `it took ${Date.now() - began} ms`)
-    server.signal('SIGCONT')
+    assert.ok(Date.now() - began < 15_000, `it took ${Date.now() - began} ms`)
+    server.goOn()
     await until('the store answers', async () => {
       try {
         return (await store.read(key)) !== undefined

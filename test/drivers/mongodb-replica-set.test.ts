@@ -13,9 +13,9 @@ import { never } from '../../packages/holdfast/src/store/record.ts'
 import type { BatchItem, Store } from '../../packages/holdfast/src/store/store.ts'
 import type { Fields } from './mongodb/intercepted.ts'
 import { labelled, ScriptedSession, ScriptedStream } from './mongodb/scripted.ts'
-import { until } from './mongodb/servers.ts'
 import { clear, connected, databaseName, freshNamespace, single } from './mongodb/targets.ts'
 import { atEnd, type Ending } from './redis/ending.ts'
+import { until } from './until.ts'
 
 const value = Buffer.from('value')
 const a = { collection: 'sessions', id: 'a' }

@@ -22,8 +22,9 @@ import {
 import { never } from '../../packages/holdfast/src/store/record.ts'
 import type { Store, Written } from '../../packages/holdfast/src/store/store.ts'
 import { Proxy } from './redis/proxy.ts'
-import { PrivateServer, privateServer, skipPrivate, until } from './mysql/servers.ts'
+import { PrivateServer, privateServer, skipPrivate } from './mysql/servers.ts'
 import { clear, closing, freshDatabase, mariadb, mysql2, poolFor, sql, targets } from './mysql/targets.ts'
+import { until } from './until.ts'
 
 const execute = promisify(execFile)
 const load = (): Promise<unknown> => import('mysql2/promise')
@@ -69,14 +70,14 @@ describe('MariaDB, lost answers', { skip: server?.skip ?? 'no target' }, () => {
   it('gives up a server that goes silent, and goes on when it speaks again', async (t) => {
     const proxy = await Proxy.to(t, port)
     const namespace = fresh()
-    const store = closing(t, openMysqlStore(through(proxy), load, { namespace, deadline: '400ms' }))
+    const store = closing(t, openMysqlStore(through(proxy), load, { namespace, deadline: '2s' }))
     t.after(() => clearAway(namespace))
     const version = versionOf(await store.create({ key, value, expiresAt: never }))
     proxy.goSilent()
     await assert.rejects(async () => await store.read(key), DeadlineExceeded)
     await assert.rejects(store.replace({ key, expected: version, value, expiresAt: never }), HoldfastError)
     proxy.speakAgain()
-    await until(async () => (await store.read(key))?.version === version)
+    await until('it can be read', async () => (await store.read(key))?.version === version)
     assert.equal((await store.replace({ key, expected: version, value, expiresAt: never })).status, 'done')
   })
 
@@ -94,7 +95,9 @@ describe('MariaDB, lost answers', { skip: server?.skip ?? 'no target' }, () => {
       await load.end()
       await killAll(broom)
       await delay(20)
-      await until(async () => (await store.create({ key, value, expiresAt: never })).status !== 'unknown')
+      await until('a create is answered', async () => {
+        return (await store.create({ key, value, expiresAt: never })).status !== 'unknown'
+      })
       assert.ok(load.acknowledged.length > 0)
       await load.check()
     }
@@ -115,7 +118,7 @@ describe('MariaDB, a server that goes and comes', { skip: skipPrivate }, () => {
       await delay(300)
       await own.start()
       const answered = load.acknowledged.length
-      await until(() => load.acknowledged.length > answered + 20)
+      await until('the load goes on', () => load.acknowledged.length > answered + 20)
       await load.end()
       await load.check()
     }

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { describe, it } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import {
   mysqlMigrations,
   type MysqlPool,
@@ -17,8 +18,8 @@ import { StoreMisconfigured, StoreUnavailable } from '../../packages/holdfast/sr
 import { never } from '../../packages/holdfast/src/store/record.ts'
 import { openStore } from '../../packages/holdfast/src/store/open.ts'
 import type { Store, Written } from '../../packages/holdfast/src/store/store.ts'
-import { until } from './mysql/servers.ts'
 import { ask, closing, freshDatabase, mariadb, mysql2, poolFor, sql, targets } from './mysql/targets.ts'
+import { until } from './until.ts'
 
 const load = (): Promise<unknown> => import('mysql2/promise')
 const [server] = targets
@@ -265,7 +266,10 @@ describe('MariaDB, statements', { skip: server?.skip ?? 'no target' }, () => {
     )
     const isWaiting = "select 1 from information_schema.innodb_trx where trx_state = 'LOCK WAIT'"
     // The server shows anew only what nobody has looked at for a tenth of a second.
-    await until(async () => (await sql(pool, isWaiting)).length > 0, 150)
+    await until('it waits', async () => {
+      await delay(150)
+      return (await sql(pool, isWaiting)).length > 0
+    })
     const deadlocks = await counted(pool, 'Innodb_deadlocks')
     await ask(other, locked('a'))
     assert.equal(await counted(pool, 'Innodb_deadlocks'), deadlocks + 1)
@@ -277,7 +281,7 @@ describe('MariaDB, statements', { skip: server?.skip ?? 'no target' }, () => {
   it('that wait for a lock beyond the deadline end with a code or as unknown', async (t) => {
     const at = await freshDatabase(t, url)
     const pool = poolFor(t, mysql2, at)
-    const store = closing(t, mysqlStore(pool, { deadline: '300ms' }))
+    const store = closing(t, mysqlStore(pool, { deadline: '2s' }))
     const version = versionOf(await store.create({ key, value, expiresAt: never }))
     const other = await pool.getConnection()
     await ask(other, 'start transaction')

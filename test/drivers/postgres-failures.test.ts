@@ -14,8 +14,9 @@ import { never } from '../../packages/holdfast/src/store/record.ts'
 import type { Store } from '../../packages/holdfast/src/store/store.ts'
 import { Counter } from './postgres/counter.ts'
 import { Proxy } from './postgres/proxy.ts'
-import { privateServer, skipPrivate, until } from './postgres/servers.ts'
+import { privateServer, skipPrivate } from './postgres/servers.ts'
 import { Bench, poolOf, skip, url } from './postgres/targets.ts'
+import { until } from './until.ts'
 
 const key = { collection: 'sessions', id: 'a' }
 const other = { collection: 'sessions', id: 'b-the-second' }
@@ -71,7 +72,7 @@ for (const client of ['pg', 'postgres.js'] as const) {
     it('is an error, no wait and no answer, when the connections are cut', async (t) => {
       const proxy = await Proxy.to(t, url)
       const bench = new Bench(t)
-      const store = over(bench, proxy.url, { deadline: '1s' })
+      const store = over(bench, proxy.url, { deadline: '3s' })
       await store.create({ key, value, expiresAt: never })
       for (let i = 0; i < 5; i++) {
         const reading = Promise.allSettled(Array.from({ length: 8 }, async () => store.read(key)))
@@ -96,7 +97,7 @@ describe('PostgreSQL, half-open connections', { skip }, () => {
   it('gives up a silent connection and is back when it speaks again', async (t) => {
     const proxy = await Proxy.to(t, url)
     const bench = new Bench(t)
-    const store = openPostgresStore(proxy.url, load, { namespace: bench.namespace, deadline: '1s' })
+    const store = openPostgresStore(proxy.url, load, { namespace: bench.namespace, deadline: '3s' })
     bench.closes(store)
     const version = (await store.create({ key, value, expiresAt: never })) as { version: string }
     proxy.silent = true

@@ -12,9 +12,10 @@ import { failure, isUsable } from '../../packages/holdfast/src/drivers/postgres/
 import { AnswerLost, HoldfastError, StoreUnavailable } from '../../packages/holdfast/src/errors.ts'
 import { never, type Version } from '../../packages/holdfast/src/store/record.ts'
 import type { Store } from '../../packages/holdfast/src/store/store.ts'
-import { privateServer, type PrivateServer, skipPrivate, until } from './postgres/servers.ts'
+import { privateServer, type PrivateServer, skipPrivate } from './postgres/servers.ts'
 import { poolOf } from './postgres/targets.ts'
 import { type SmallDisk, smallDisk } from './sqlite/disk.ts'
+import { until } from './until.ts'
 
 const execute = promisify(execFile)
 const load = (): Promise<unknown> => import('pg')

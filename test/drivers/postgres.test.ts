@@ -18,10 +18,11 @@ import { statement } from '../../packages/holdfast/src/drivers/sql/statement.ts'
 import { StoreMisconfigured, StoreUnavailable } from '../../packages/holdfast/src/errors.ts'
 import type { Change } from '../../packages/holdfast/src/store/contract.ts'
 import { never } from '../../packages/holdfast/src/store/record.ts'
-import { privateServer, skipPrivate, until } from './postgres/servers.ts'
+import { privateServer, skipPrivate } from './postgres/servers.ts'
 import { Bench, poolOf, skip, url } from './postgres/targets.ts'
 import { atEnd, type Ending } from './redis/ending.ts'
 import { assertDumped } from './sql/dump.ts'
+import { until } from './until.ts'
 
 const execute = promisify(execFile)
 const load = (): Promise<unknown> => import('pg')

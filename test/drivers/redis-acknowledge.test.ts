@@ -10,8 +10,9 @@ import type { Store, Written } from '../../packages/holdfast/src/store/store.ts'
 import { glide, ioredis, type Library, nodeRedis, placeOf } from './redis/clients.ts'
 import { atEnd, type Ending } from './redis/ending.ts'
 import { Proxy } from './redis/proxy.ts'
-import { PrivateServer, skipPrivate, until } from './redis/servers.ts'
+import { PrivateServer, skipPrivate } from './redis/servers.ts'
 import { Bench, freshNamespace, targets } from './redis/targets.ts'
+import { until } from './until.ts'
 
 const [, cluster] = targets
 const key = { collection: 'sessions', id: 'a' }
@@ -47,11 +48,11 @@ describe('Redis, acknowledged by replicas', { skip: skipPrivate }, () => {
     const first = versionOf(await store.create({ key, value, expiresAt: never }))
     // So that the server knows the script, and the lost answer is that of a write.
     const made = await store.replace({ key, expected: first, value, expiresAt: never })
-    replica.signal('SIGSTOP')
+    await replica.standStill()
     proxy.loseAnswerTo('tombstone')
     await assert.rejects(bury(store, made), OutcomeUnknown)
     assert.equal(proxy.lost, 1)
-    replica.signal('SIGCONT')
+    replica.goOn()
     const found = await store.read(key, { expired: true, strict: true })
     assert.equal(Buffer.from(found?.value ?? []).toString(), 'tombstone')
   })
@@ -118,7 +119,7 @@ function acknowledging(library: Library, pair: () => Pair): void {
     assert.equal(buried.status, 'done')
     assert.match(await versions(replica), new RegExp(versionOf(buried)))
 
-    replica.signal('SIGSTOP')
+    await replica.standStill()
     const expected = versionOf(buried)
     const again = { key, expected, value, expiresAt: never, expired: true }
     await assert.rejects(store.replace(again), (error) => {
@@ -130,7 +131,7 @@ function acknowledging(library: Library, pair: () => Pair): void {
     await assert.rejects(store.remove([{ ...key, id: 'gone' }]), OutcomeUnknown)
     assert.equal((await store.create({ key: { ...key, id: 'b' }, value, expiresAt: never })).status, 'done')
 
-    replica.signal('SIGCONT')
+    replica.goOn()
     const found = await store.read(key, { strict: true })
     assert.ok(found && found.version !== expected, 'it was written all the same')
     await until('marks work again', async () => {

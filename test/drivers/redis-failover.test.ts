@@ -12,8 +12,9 @@ import { never } from '../../packages/holdfast/src/store/record.ts'
 import type { Store } from '../../packages/holdfast/src/store/store.ts'
 import { glide, ioredis } from './redis/clients.ts'
 import { atEnd } from './redis/ending.ts'
-import { PrivateCluster, skipPrivate, until } from './redis/servers.ts'
+import { PrivateCluster, skipPrivate } from './redis/servers.ts'
 import { Bench, type ClusterClient, freshNamespace } from './redis/targets.ts'
+import { until } from './until.ts'
 
 const ids = Array.from({ length: 300 }, (_, i) => `s${i}`)
 const value = Buffer.from('{}')

@@ -19,7 +19,7 @@ import {
 import type { Change } from '../../packages/holdfast/src/store/contract.ts'
 import { never } from '../../packages/holdfast/src/store/record.ts'
 import { Proxy } from './redis/proxy.ts'
-import { privateServer, skipPrivate, until } from './redis/servers.ts'
+import { privateServer, skipPrivate } from './redis/servers.ts'
 import {
   Bench,
   clear,
@@ -30,6 +30,7 @@ import {
   type ServerClient,
   targets,
 } from './redis/targets.ts'
+import { until } from './until.ts'
 
 const [server, cluster] = targets
 const key = { collection: 'sessions', id: 'a' }

@@ -13,8 +13,9 @@ import { never } from '../../packages/holdfast/src/store/record.ts'
 import type { Store } from '../../packages/holdfast/src/store/store.ts'
 import { placeOf } from './redis/clients.ts'
 import { PrivateSentinels } from './redis/sentinels.ts'
-import { skipPrivate, until } from './redis/servers.ts'
+import { skipPrivate } from './redis/servers.ts'
 import { freshNamespace } from './redis/targets.ts'
+import { until } from './until.ts'
 
 /** A store under Sentinel, and how to let go of it. */
 interface Followed {

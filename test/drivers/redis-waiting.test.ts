@@ -10,8 +10,8 @@ import type { Store } from '../../packages/holdfast/src/store/store.ts'
 import { glide } from './redis/clients.ts'
 import { atEnd, type Ending } from './redis/ending.ts'
 import { Proxy } from './redis/proxy.ts'
-import { until } from './redis/servers.ts'
 import { Bench, clear, connected, freshNamespace, targets } from './redis/targets.ts'
+import { until } from './until.ts'
 
 const key = { collection: 'sessions', id: 'a' }
 const value = Buffer.from('before')
@@ -29,7 +29,7 @@ describe('Redis, what waits to be sent', { skip: server?.skip ?? 'no target' }, 
     await assert.rejects(async () => store.read(key), StoreUnavailable)
     await assert.rejects(store.create({ key, value, expiresAt: never }), StoreUnavailable)
     const took = performance.now() - started
-    assert.ok(took > 1_800 && took < 2_500, `${took} ms for two`)
+    assert.ok(took > 1_800 && took < 10_000, `${took} ms for two`)
     await comeBack()
     await until('the connection is back', isReady)
     assert.equal(await store.read(key), undefined)
@@ -37,16 +37,17 @@ describe('Redis, what waits to be sent', { skip: server?.skip ?? 'no target' }, 
 
   it('is not sent later when it was given up', async (t) => {
     const { proxy, store, isReady, bench } = await behindProxy(t, { deadline: '200ms', circuit: false })
-    const made = await store.create({ key, value, expiresAt: never })
+    const direct = redisStore(await connectedTo(t), { namespace: bench.namespace })
+    const made = await direct.create({ key, value, expiresAt: never })
     assert.equal(made.status, 'done')
+    await until('it is open', () => store.open().then(() => true))
     const comeBack = proxy.vanish()
     await until('the connection is gone', () => !isReady())
     const late = store.replace({ key, expected: made.version, value: Buffer.from('late'), expiresAt: never })
     await assert.rejects(late, OutcomeUnknown)
     await comeBack()
     await until('the connection is back', isReady)
-    await store.read(key)
-    const direct = redisStore(await connectedTo(t), { namespace: bench.namespace })
+    await until('it answers', async () => (await store.read(key)) !== undefined)
     assert.equal((await direct.read(key))?.version, made.version)
   })
 })

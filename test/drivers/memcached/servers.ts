@@ -5,7 +5,8 @@ import { once } from 'node:events'
 import { accessSync, constants } from 'node:fs'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { delimiter, join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
+import { standStill } from '../standing-still.ts'
+import { until } from '../until.ts'
 import { atEnd, type Ending } from '../redis/ending.ts'
 
 /** Why such tests are skipped; false when they aren't. */
@@ -66,14 +67,12 @@ export class PrivateServer {
     await ended
   }
 
-  /** Has it stop to answer, with its memory as it is. */
-  async pause(): Promise<void> {
-    this.#process?.kill('SIGSTOP')
-    // The signal takes a moment to arrive.
-    await until('it hangs', async () => !(await Promise.race([this.answers(), delay(50).then(() => false)])))
+  /** With its connections open and its memory as it is. */
+  async standStill(): Promise<void> {
+    await standStill(this.#process)
   }
 
-  resume(): void {
+  goOn(): void {
     this.#process?.kill('SIGCONT')
   }
 
@@ -100,20 +99,6 @@ export async function privateServer(test: Ending, ...settings: readonly string[]
   atEnd(test, () => server.kill())
   await server.start()
   return server
-}
-
-/** Asks again and again. @throws when it doesn't hold within 20 s. */
-export async function until(what: string, holds: () => Promise<boolean> | boolean): Promise<void> {
-  const deadline = performance.now() + 20_000
-  for (;;) {
-    try {
-      if (await holds()) return
-    } catch (error) {
-      if (performance.now() > deadline) throw error
-    }
-    if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`)
-    await delay(20)
-  }
 }
 
 /** Below the range from which the system draws, so that no client's connection takes it while the server is down. */

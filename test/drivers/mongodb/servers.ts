@@ -4,10 +4,12 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { accessSync, constants } from 'node:fs'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { type AddressInfo, connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { homedir, tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
+import { freePort } from '../../../scripts/servers/ports.ts'
+import { standStill } from '../standing-still.ts'
+import { until } from '../until.ts'
 import { atEnd, type Ending } from '../redis/ending.ts'
 
 /** Where the launcher of the test servers puts the FerretDB that it builds. */
@@ -73,9 +75,13 @@ export class PrivateServer {
     return this.#process?.exitCode === null && this.#process.signalCode === null
   }
 
-  /** SIGSTOP has it stand still with its connections open, SIGCONT go on. */
-  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
-    this.#process?.kill(signal)
+  /** With its connections open. */
+  async standStill(): Promise<void> {
+    await standStill(this.#process)
+  }
+
+  goOn(): void {
+    this.#process?.kill('SIGCONT')
   }
 
   /** As a crash would. */
@@ -104,15 +110,6 @@ export async function privateServer(
   return server
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
 async function canConnect(port: number): Promise<boolean> {
   const socket = connect(port, '127.0.0.1')
   try {
@@ -123,13 +120,4 @@ async function canConnect(port: number): Promise<boolean> {
   } finally {
     socket.destroy()
   }
-}
-
-/** Waits until something has come about, ten seconds at most. */
-export async function until(what: string, isSo: () => Promise<boolean> | boolean): Promise<void> {
-  for (let i = 0; i < 200; i++) {
-    if (await isSo()) return
-    await delay(50)
-  }
-  throw new Error(`${what} has not come about`)
 }

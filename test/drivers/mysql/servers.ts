@@ -4,14 +4,16 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { accessSync, constants } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { freePort } from '../../../scripts/servers/ports.ts'
+import { until } from '../until.ts'
 import { atEnd, type Ending } from '../redis/ending.ts'
 
 const execute = promisify(execFile)
+/** MariaDB removes what others of its kind have among the temporary files when it starts. */
+const surroundings = (folder: string) => ({ env: { ...process.env, TMPDIR: folder } })
 const asRoot = process.getuid?.() === 0 ? ['--user=root'] : []
 
 /** Why such tests are skipped; false when they aren't. */
@@ -45,14 +47,9 @@ export class PrivateServer {
     const folder = await mkdtemp(join(tmpdir(), 'holdfast-mariadb-'))
     const creation = ['--auth-root-authentication-method=normal', '--skip-test-db', '--skip-name-resolve']
     const small = ['--innodb-log-file-size=8M']
-    await execute('mariadb-install-db', [
-      '--no-defaults',
-      `--datadir=${folder}/data`,
-      ...asRoot,
-      ...creation,
-      ...small,
-      ...settings.filter((setting) => setting.startsWith('--innodb')),
-    ])
+    const given = settings.filter((setting) => setting.startsWith('--innodb'))
+    const made = ['--no-defaults', `--datadir=${folder}/data`, ...asRoot, ...creation, ...small, ...given]
+    await execute('mariadb-install-db', made, surroundings(folder))
     const server = new PrivateServer(await freePort(), folder, [...small, ...settings])
     await server.start()
     await server.ask('create database if not exists holdfast')
@@ -85,11 +82,11 @@ export class PrivateServer {
         ...this.#settings,
         ...more,
       ],
-      { stdio: 'ignore' },
+      { stdio: 'ignore', ...surroundings(this.folder) },
     )
     this.#process = child
     await once(child, 'spawn')
-    await until(async () => (await this.ask('select 42')).includes('42'))
+    await until('it answers', async () => (await this.ask('select 42')).includes('42'))
   }
 
   /** What the client `mariadb` prints. */
@@ -134,28 +131,4 @@ export async function privateServer(test: Ending, ...settings: readonly string[]
   const server = await PrivateServer.make(settings)
   atEnd(test, () => server.stop())
   return server
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  await once(probe, 'close')
-  return port
-}
-
-/** Waits until something holds, which may fail meanwhile. @param every Milliseconds between two looks. */
-export async function until(holds: () => Promise<boolean> | boolean, every = 20): Promise<void> {
-  const deadline = performance.now() + 30_000
-  let reason: unknown
-  while (performance.now() < deadline) {
-    try {
-      if (await holds()) return
-    } catch (error) {
-      reason = error
-    }
-    await delay(every)
-  }
-  throw new Error(`not within 30 s: ${holds.toString()}`, { cause: reason })
 }

@@ -3,11 +3,10 @@
 import { execFile } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { appendFile, chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { freePort } from '../../../scripts/servers/ports.ts'
 import { atEnd, type Ending } from '../redis/ending.ts'
 
 const execute = promisify(execFile)
@@ -124,25 +123,4 @@ export async function privateServer(
   const server = await PrivateServer.start(settings, primary)
   atEnd(test, () => server.end())
   return server
-}
-
-/** Asks again and again. @throws when it doesn't hold within 30 s. */
-export async function until(what: string, holds: () => Promise<boolean> | boolean): Promise<void> {
-  const deadline = performance.now() + 30_000
-  for (;;) {
-    if (await holds()) return
-    if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`)
-    await delay(20)
-  }
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer()
-  const port = await new Promise<number>((resolve) =>
-    probe.listen(0, '127.0.0.1', () => {
-      resolve((probe.address() as AddressInfo).port)
-    }),
-  )
-  await new Promise((resolve) => probe.close(resolve))
-  return port
 }

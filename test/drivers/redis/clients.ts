@@ -71,7 +71,7 @@ export const glide: Library = {
   watches: false,
   async connect(urls) {
     Logger.setLoggerConfig('off')
-    const settings = { addresses: urls.map(placeOf), requestTimeout: 1_000 }
+    const settings = { addresses: urls.map(placeOf), requestTimeout: 5_000 }
     const client =
       urls.length > 1
         ? await GlideClusterClient.createClient(settings)

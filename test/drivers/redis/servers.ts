@@ -7,8 +7,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { standStill } from '../standing-still.ts'
+import { until } from '../until.ts'
 import { atEnd, type Ending } from './ending.ts'
 
 const execute = promisify(execFile)
@@ -83,9 +84,13 @@ export class PrivateServer {
     return this.#process.exitCode === null && this.#process.signalCode === null
   }
 
-  /** SIGSTOP has it stand still with its connections open, SIGCONT go on. */
-  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
-    this.#process.kill(signal)
+  /** With its connections open. */
+  async standStill(): Promise<void> {
+    await standStill(this.#process)
+  }
+
+  goOn(): void {
+    this.#process.kill('SIGCONT')
   }
 
   /** As a power cut would. */
@@ -237,20 +242,6 @@ async function isSettled(server: PrivateServer): Promise<boolean> {
   return replication.includes('role:slave')
     ? replication.includes('master_link_status:up')
     : replication.includes('connected_slaves:1')
-}
-
-/** Asks again and again. @throws when it doesn't hold within 30 s. */
-export async function until(what: string, holds: () => Promise<boolean> | boolean): Promise<void> {
-  const deadline = performance.now() + 30_000
-  for (;;) {
-    try {
-      if (await holds()) return
-    } catch (error) {
-      if (performance.now() > deadline) throw error
-    }
-    if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`)
-    await delay(30)
-  }
 }
 
 /** Below 55,536, because the bus of a cluster listens 10,000 above, and below the range of clients' own ports. */
