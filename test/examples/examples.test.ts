@@ -1,19 +1,24 @@
 /** Every example, started as a program of its own and called as a browser would. */
 
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { Visitor } from '../../packages/holdfast/src/testing/web/visitor.ts'
+import { frameworks } from '../../scripts/frameworks/frameworks.ts'
 import { examplesFolder, type Running, shown, start, visit, visitBySocket } from './example.ts'
 
 /** Those that answer other requests than the rest, and have tests of their own. */
 const apart: ReadonlyMap<string, string> = new Map([['express-session', 'test/web/express-example.test.ts']])
 
-const folders = readdirSync(examplesFolder, { withFileTypes: true }).filter((entry) => entry.isDirectory())
+const everything = readdirSync(examplesFolder, { withFileTypes: true }).filter((entry) => entry.isDirectory())
+
+/** Those that have packages of their own and must be built. */
+const built = everything.filter(({ name }) => existsSync(`${examplesFolder}${name}/package.json`))
+const folders = everything.filter((entry) => !built.includes(entry))
 
 for (const { name } of folders) {
   const elsewhere = apart.get(name)
@@ -40,6 +45,11 @@ for (const { name } of folders) {
 it('every example is listed on their page', () => {
   const page = readFileSync(`${examplesFolder}README.md`, 'utf8')
   for (const { name } of folders) assert.ok(page.includes(`](${name}/server.ts)`), `${name} is not listed`)
+  for (const { name } of built) assert.ok(page.includes(`](${name})`), `${name} is not listed`)
+})
+
+it('every example that has to be built is called by npm run test:frameworks', () => {
+  assert.deepEqual(frameworks.map(({ folder }) => folder).sort(), built.map(({ name }) => name).sort())
 })
 
 describe('examples/express over a file', () => {

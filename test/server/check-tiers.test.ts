@@ -14,6 +14,8 @@ const { url: redis, skip: noRedis } = server('Redis', 'HOLDFAST_TEST_REDIS')
 const { url: postgres, skip: noPostgres } = server('PostgreSQL', 'HOLDFAST_TEST_POSTGRES')
 const { url: memcached, skip: noMemcached } = server('Memcached', 'HOLDFAST_TEST_MEMCACHED')
 
+const seldom = process.env['HOLDFAST_TEST_LONG'] !== '1' && 'like Redis over PostgreSQL: in the long run only'
+
 /** From the top; `FILE` stands for a file of the test's. */
 const tiers = [
   {
@@ -21,7 +23,7 @@ const tiers = [
     of: ['memory:', redis, postgres],
     skip: noRedis || noPostgres,
   },
-  { name: 'Memcached over SQLite', of: [memcached, 'FILE'], skip: noMemcached },
+  { name: 'Memcached over SQLite', of: [memcached, 'FILE'], skip: noMemcached || seldom },
 ] as const
 
 describe('holdfast store check passes over tiers', { concurrency: 2 }, () => {

@@ -159,12 +159,16 @@ async function rootOf({ folder, environment = {} }: Surroundings): Promise<strin
   return (await readFile(join(folder, '.holdfast/root-token'), 'utf8').catch(() => '')).trim()
 }
 
-function start(line: readonly string[], { folder, environment = {}, uid }: Surroundings): ChildProcess {
+/** Starts the program, which whoever calls has to end. */
+export function start(
+  line: readonly string[],
+  { folder, environment = {}, uid }: Surroundings,
+): ChildProcess {
   // With NODE_OPTIONS an older Node.js is told to run TypeScript.
-  const { PATH, HOME, NODE_OPTIONS } = process.env
+  const { PATH, HOME, NODE_COMPILE_CACHE, NODE_OPTIONS } = process.env
   return spawn(process.execPath, [...nodeFlags, mainFile, ...line], {
     cwd: folder,
-    env: { PATH, HOME, NODE_OPTIONS, ...environment },
+    env: { PATH, HOME, NODE_COMPILE_CACHE, NODE_OPTIONS, ...environment },
     ...(uid === undefined ? {} : { uid, gid: uid }),
   })
 }
