@@ -10,6 +10,7 @@ import { inspect } from 'node:util'
 import { DeadlineExceeded, HoldfastError } from '../../packages/holdfast/src/errors.ts'
 import { Sessions } from '../../packages/holdfast/src/sessions/sessions.ts'
 import type { Store, StoreOptions } from '../../packages/holdfast/src/store/store.ts'
+import { until } from '../drivers/until.ts'
 import { Ledger } from './faults/ledger.ts'
 import { Witness } from './faults/witness.ts'
 import { networkPlaces, openRoom, type Place } from './places.ts'
@@ -100,37 +101,34 @@ describe('every store over a network', { concurrency: true }, () => {
             await delay(150)
             await scene.room.refuse()
             await delay(outage)
+            await isOpened(scene)
             await scene.room.accept()
             await delay(400)
           })
-          const { circuit } = scene.store.figures()
           assert.ok(scene.witness.failures > 0, 'nobody noticed')
-          assert.ok(circuit.opened > 0, 'the circuit did not open')
           await scene.ledger.assertKept()
           assert.equal(scene.store.figures().circuit.state, 'closed')
         }))
 
       it('is left alone while it hangs up on everybody, and found again', (t) =>
-        staged(t, place, async ({ room, store, witness }) => {
+        staged(t, place, async (scene) => {
+          const { room, store, witness } = scene
           const key = { collection: 'c', id: 'a' }
           room.hangUp(true)
-          await deadFor(1_300, () => witness.see('a read', () => store.read(key)))
+          const ask = (): Promise<unknown> => witness.see('a read', () => store.read(key))
+          await askUntil(isOpened(scene), ask)
           const before = { connections: room.connections, refused: store.figures().circuit.refused }
-          const { calls, slowest } = await deadFor(1_000, () => witness.see('a read', () => store.read(key)))
+          const calls = await askUntil(delay(1_000), ask)
           const { circuit } = store.figures()
           const asked = room.connections - before.connections
           const refused = circuit.refused - before.refused
           t.diagnostic(`${calls} calls, ${refused} refused, ${asked} connections`)
           assert.notEqual(circuit.state, 'closed')
-          assert.ok(circuit.opened >= 1)
           assert.ok(refused > 0.9 * calls, `${refused} of ${calls} were refused`)
           // Those that the client makes for itself are few, too.
           assert.ok(asked < 60, `${asked} connections to a dead server in a second`)
-          assert.ok(slowest < 2 * deadline, `a call took ${slowest} ms`)
           room.hangUp(false)
-          const back = performance.now()
           assert.equal(await witness.eventually('a read', () => store.read(key)), undefined)
-          assert.ok(performance.now() - back < 5_000)
           assert.equal(store.figures().circuit.state, 'closed')
         }))
 
@@ -192,25 +190,30 @@ describe('every store over a network', { concurrency: true }, () => {
   }
 })
 
-/** Four callers that ask again and again for so many milliseconds. */
-async function deadFor(
-  ms: number,
-  call: () => Promise<unknown>,
-): Promise<{ readonly calls: number; readonly slowest: number }> {
-  const ends = performance.now() + ms
+/** When calls failed for long enough. A client that waits before it fails takes its time until there are so many. */
+async function isOpened({ store }: Scene): Promise<void> {
+  await until('the circuit opens', () => store.figures().circuit.opened > 0)
+}
+
+/** Four callers that ask again and again until something has happened. The answer is how often they did. */
+async function askUntil(happening: Promise<unknown>, call: () => Promise<unknown>): Promise<number> {
   let calls = 0
-  let slowest = 0
+  let over = false
   const caller = async (): Promise<void> => {
-    while (performance.now() < ends) {
-      const begun = performance.now()
+    while (!over) {
       await call()
       calls++
-      slowest = Math.max(slowest, performance.now() - begun)
       await delay(4)
     }
   }
-  await Promise.all([caller(), caller(), caller(), caller()])
-  return { calls, slowest }
+  const callers = [caller(), caller(), caller(), caller()]
+  try {
+    await Promise.race([happening, ...callers])
+  } finally {
+    over = true
+    await Promise.all(callers)
+  }
+  return calls
 }
 
 /** Writers, readers and a session in use, while something happens. */

@@ -15,7 +15,7 @@ import type { Order, Report } from './agreement/process.ts'
 const program = new URL('agreement/process.ts', import.meta.url)
 const long = process.env['HOLDFAST_TEST_LONG'] === '1'
 /** How many tokens are revoked in each phase. */
-const each = long ? 40 : 8
+const each = long ? 40 : 5
 const pause = 25
 
 /** What befalls the readers' connections to the truth while tokens are revoked. */

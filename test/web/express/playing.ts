@@ -102,7 +102,7 @@ export function values(req: Request): Values {
 
 /** A time in milliseconds, as exactly as two libraries can be played one after the other. */
 function roughly(ms: unknown): unknown {
-  return typeof ms === 'number' ? Math.round(ms / 5_000) * 5_000 : ms
+  return typeof ms === 'number' ? Math.round(ms / 20_000) * 20_000 : ms
 }
 
 /** Routes that most scenarios need. */
@@ -242,7 +242,7 @@ class Client {
 /** A time as seconds from now, roughly. */
 function inTime(text: string): string {
   const seconds = (Date.parse(text) - Date.now()) / 1_000
-  return `Expires in ${String(Math.round(seconds / 5) * 5)} s`
+  return `Expires in ${String(Math.round(seconds / 20) * 20)} s`
 }
 
 /** The store, which tells what it is asked. */

@@ -146,17 +146,17 @@ export const ofCookies: readonly Scenario[] = [
   { name: 'maxAge 0', options: { cookie: { maxAge: 0 } }, steps: ['/set?a=1', '/show'], stores: ['memory'] },
   {
     name: 'expires',
-    options: { cookie: { expires: new Date(Date.now() + 10 * minute) } },
+    options: () => ({ cookie: { expires: new Date(Date.now() + 10 * minute) } }),
     steps: ['/set?a=1', '/cookie'],
   },
   {
     name: 'expires and maxAge: the last one counts',
-    options: { cookie: { expires: new Date(Date.now() + 10 * minute), maxAge: minute } },
+    options: () => ({ cookie: { expires: new Date(Date.now() + 10 * minute), maxAge: minute } }),
     steps: ['/set?a=1', '/cookie'],
   },
   {
     name: 'maxAge and expires: the last one counts',
-    options: { cookie: { maxAge: minute, expires: new Date(Date.now() + 10 * minute) } },
+    options: () => ({ cookie: { maxAge: minute, expires: new Date(Date.now() + 10 * minute) } }),
     steps: ['/set?a=1', '/cookie'],
   },
   { name: 'path', options: { cookie: { path: '/set' } }, steps: ['/set?a=1', '/set?b=1', '/settle'] },
@@ -343,8 +343,8 @@ export const ofCookies: readonly Scenario[] = [
   },
   {
     name: 'a session in use goes on',
-    options: { cookie: { maxAge: 400 } },
-    steps: ['/set?a=1', ...[1, 2, 3].map((): Step => ({ path: '/show', before: sleep(200) }))],
+    options: { cookie: { maxAge: 4_000 } },
+    steps: ['/set?a=1', ...[1, 2].map((): Step => ({ path: '/show', before: sleep(2_100) }))],
     stores: ['memory'],
   },
   {
