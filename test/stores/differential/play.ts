@@ -1,9 +1,7 @@
 /** Plays random histories to stores, and makes the shortest of one that they do not answer alike. */
 
 import fc from 'fast-check'
-import type { Player } from './player.ts'
-import type { Stage } from './stage.ts'
-import { anyStep } from './step.ts'
+import { anyStep, type Step } from './step.ts'
 
 /** What to play. */
 export interface Random {
@@ -11,19 +9,17 @@ export interface Random {
   readonly seed: number
   /** All-or-none writes too. */
   readonly batches: boolean
-  readonly players: readonly Player[]
+  /** Plays one, which sees nothing of those before; rejects where it is not answered alike. */
+  readonly play: (steps: readonly Step[]) => Promise<unknown>
 }
 
 /** @returns what was wrong with the shortest history that shows it, or nothing. */
-export async function disagreement(
-  stage: Stage,
-  { runs, seed, batches, players }: Random,
-): Promise<Error | undefined> {
+export async function disagreement({ runs, seed, batches, play }: Random): Promise<Error | undefined> {
   let shortest: Error | undefined
   const histories = fc.array(anyStep({ batches }), { minLength: 1, maxLength: 40, size: 'max' })
   const property = fc.asyncProperty(histories, async (steps) => {
     try {
-      await stage.play(steps, players)
+      await play(steps)
     } catch (error) {
       // Shrinking goes on from what fails, so the last one is the shortest.
       shortest = error as Error
