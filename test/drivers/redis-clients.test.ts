@@ -11,6 +11,7 @@ import { never } from '../../packages/holdfast/src/store/record.ts'
 import type { Store } from '../../packages/holdfast/src/store/store.ts'
 import { glide, ioredis, iovalkey, type Library, nodeRedis, placeOf } from './redis/clients.ts'
 import { atEnd, type Ending } from './redis/ending.ts'
+import { Counting } from './redis/counting.ts'
 import { Proxy } from './redis/proxy.ts'
 import { privateServer, skipPrivate } from './redis/servers.ts'
 import { Bench, clear, connected, freshNamespace, targets } from './redis/targets.ts'
@@ -98,31 +99,13 @@ function lostAnswers(library: Library): void {
   it('loses and doubles nothing while connections are cut in the middle of pipelines', async (t) => {
     const proxy = await Proxy.to(t, portOf(server?.urls[0]))
     const store = await storeOver(t, library, proxy.url)
-    const ids = Array.from({ length: 20 }, (_, i) => `s${i}`)
-    await Promise.all(
-      ids.map((id) => store.create({ key: { ...key, id }, value: Buffer.from('0'), expiresAt: never })),
-    )
-    const cutting = new AbortController()
-    atEnd(t, () => {
-      cutting.abort()
-    })
-    const counting = ids.map((id) => countUp(store, id, cutting.signal))
+    const counting = await Counting.begin(t, store, 20)
     for (let cuts = 0; cuts < 8; cuts++) {
-      await delay(150)
+      await counting.goesOn()
       proxy.cut()
     }
-    cutting.abort()
-    const counts = await Promise.all(counting)
-    assert.ok(counts.some(({ done }) => done > 8))
-    await until('the store is back', async () => (await store.read({ ...key, id: 's0' })) !== undefined)
-    for (const [i, { done, unknown }] of counts.entries()) {
-      const record = await store.read({ ...key, id: ids[i] ?? '' })
-      const stored = Number(Buffer.from(record?.value ?? []).toString())
-      assert.ok(
-        stored >= done && stored <= done + unknown,
-        `${done} done, ${unknown} unknown, ${stored} stored`,
-      )
-    }
+    await counting.goesOn()
+    await counting.end()
   })
 }
 
@@ -221,36 +204,6 @@ function outages(library: Library): void {
       )
     },
   )
-}
-
-/** Counts a record up, and says how often that was done and how often nobody knows. */
-async function countUp(
-  store: Store,
-  id: string,
-  ends: AbortSignal,
-): Promise<{ done: number; unknown: number }> {
-  let [done, unknown] = [0, 0]
-  while (!ends.aborted) {
-    try {
-      const record = await store.read({ ...key, id })
-      if (!record) throw new Error('an outage looked like a loss')
-      const count = Number(Buffer.from(record.value).toString()) + 1
-      const expected = record.version
-      const { status } = await store.replace({
-        key: { ...key, id },
-        expected,
-        value: Buffer.from(String(count)),
-        expiresAt: never,
-      })
-      assert.ok(status === 'done' || status === 'unknown', `nobody else writes: ${status}`)
-      if (status === 'done') done++
-      else unknown++
-    } catch (error) {
-      assert.ok(error instanceof HoldfastError, String(error))
-      unknown++
-    }
-  }
-  return { done, unknown }
 }
 
 /** A store over a client of its own, both closed at the end. */

@@ -14,6 +14,7 @@ import {
 import { never } from '../../packages/holdfast/src/store/record.ts'
 import type { Store, Written } from '../../packages/holdfast/src/store/store.ts'
 import { atEnd, type Ending } from './redis/ending.ts'
+import { Counting } from './redis/counting.ts'
 import { Proxy } from './redis/proxy.ts'
 import { privateServer, skipPrivate } from './redis/servers.ts'
 import { certified } from './redis/certificates.ts'
@@ -54,31 +55,14 @@ describe('Redis, faults', { skip: skipPrivate }, () => {
     const server = await privateServer(t)
     const proxy = await Proxy.to(t, server.port)
     const store = storeAt(t, proxy.url, { deadline: '1s' })
-    const ids = Array.from({ length: 10 }, (_, i) => `s${i}`)
-    for (const id of ids)
-      await store.create({ key: { ...key, id }, value: Buffer.from('0'), expiresAt: never })
-    const ending = new AbortController()
-    atEnd(t, () => {
-      ending.abort()
-    })
-    const load = ids.map((id) => countUp(store, id, ending.signal))
-    await delay(300)
+    const counting = await Counting.begin(t, store, 10)
+    await counting.goesOn()
     proxy.leave()
-    await delay(long ? 10_000 : 2_500)
+    await counting.fails()
+    await delay(long ? 10_000 : 1_000)
     proxy.comeBack()
-    await until('it answers', async () => (await attempt(store)) !== undefined)
-    await delay(300)
-    ending.abort()
-    const counts = await Promise.all(load)
-    for (const [i, { done, unknown, failed }] of counts.entries()) {
-      const record = await store.read({ ...key, id: ids[i] ?? '' })
-      const stored = Number(Buffer.from(record?.value ?? []).toString())
-      assert.ok(
-        stored >= done && stored <= done + unknown,
-        `${done} done, ${unknown} unknown, ${stored} stored`,
-      )
-      assert.ok(done > 0 && unknown + failed > 0)
-    }
+    await counting.goesOn()
+    await counting.end()
   })
 
   it('answers slower than the deadline: reads fail, writes are unknown or settled', async (t) => {
@@ -138,38 +122,6 @@ describe('Redis, faults', { skip: skipPrivate }, () => {
     assert.throws(() => storeAt(t, server.url, { tls }), StoreMisconfigured)
   })
 })
-
-/** Counts a record up until it is told to end. Anything but a count or a coded error is a fault. */
-async function countUp(
-  store: Store,
-  id: string,
-  ends: AbortSignal,
-): Promise<{ readonly done: number; readonly unknown: number; readonly failed: number }> {
-  let [done, unknown, failed] = [0, 0, 0]
-  while (!ends.aborted) {
-    await delay(2)
-    try {
-      const record = await store.read({ ...key, id })
-      if (!record) throw new Error('an outage looked like a loss')
-      const count = Buffer.from(String(Number(Buffer.from(record.value).toString()) + 1))
-      const expected = record.version
-      const { status } = await store.replace({
-        key: { ...key, id },
-        expected,
-        value: count,
-        expiresAt: never,
-      })
-      assert.ok(status === 'done' || status === 'unknown', `nobody else writes: ${status}`)
-      if (status === 'done') done++
-      else unknown++
-    } catch (error) {
-      assert.ok(error instanceof HoldfastError, String(error))
-      if (error instanceof OutcomeUnknown) unknown++
-      else failed++
-    }
-  }
-  return { done, unknown, failed }
-}
 
 async function attempt(store: Store): Promise<unknown> {
   try {

@@ -16,11 +16,10 @@ async function wrongWith(breaks: (driver: Driver) => Partial<Driver>): Promise<V
   const driver = sabotaged(slow(memoryDriver()), { caught: /./, breaks })
   const hammers = [0, 1, 2].map((i) => {
     const store = guard(driver, { circuit: false })
-    return new Hammer(store, { name: `p${i}`, seed: i, time: 400, loops: 2 })
+    return new Hammer(store, { name: `p${i}`, seed: i, time: 0, least: 300, loops: 2 })
   })
   const recordings = await Promise.all(hammers.map((hammer) => hammer.run()))
   const events = recordings.flatMap((each) => each.events)
-  assert.ok(events.length > 100, `${events.length} calls`)
   for (const history of Map.groupBy(events, ({ key }) => key).values()) {
     const wrong = violation(history)
     if (wrong) return wrong

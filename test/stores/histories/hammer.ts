@@ -13,6 +13,8 @@ export interface Hammering {
   readonly seed: number
   /** Milliseconds. */
   readonly time: number
+  /** Calls that are made however long they take: a machine may stand still for a while. @default 0 */
+  readonly least?: number
   /** Calls under way at once in this process. */
   readonly loops: number
   /** A file to which each call is noted before it is made and when it has ended: for a process that is killed. */
@@ -60,11 +62,12 @@ export class Hammer {
   }
 
   async run(): Promise<Recording> {
-    const ends = performance.now() + this.#order.time
+    const { time, least = 0, loops } = this.#order
+    const ends = performance.now() + time
     const loop = async (): Promise<void> => {
-      while (performance.now() < ends) await this.#step()
+      while (performance.now() < ends || this.#calls < least) await this.#step()
     }
-    await Promise.all(Array.from({ length: this.#order.loops }, loop))
+    await Promise.all(Array.from({ length: loops }, loop))
     return { events: this.#events, failures: this.#failures }
   }
 
