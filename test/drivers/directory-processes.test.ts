@@ -123,7 +123,7 @@ describe('a lock', () => {
     const store = directoryStore(folder)
     await store.open()
     writeFileSync(lock(folder), '')
-    const holder = start('hold', [lock(folder), '300'])
+    const holder = start('hold', [lock(folder), '1500'])
     await holder.said('held')
     const began = performance.now()
     assert.equal((await store.create(draft)).status, 'done')

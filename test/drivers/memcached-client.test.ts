@@ -28,7 +28,7 @@ import { Proxy } from './memcached/proxy.ts'
 import { PrivateServer, privateServer, skipPrivate } from './memcached/servers.ts'
 import { stampKey, targets } from './memcached/targets.ts'
 import { atEnd, type Ending } from './redis/ending.ts'
-import { until } from './until.ts'
+import { until } from '../until.ts'
 
 const [single] = targets
 const skip = single?.skip ?? 'no target'

@@ -21,7 +21,7 @@ import { Proxy } from './memcached/proxy.ts'
 import { type PrivateServer, privateServer, skipPrivate } from './memcached/servers.ts'
 import { stampKey } from './memcached/targets.ts'
 import { atEnd, type Ending } from './redis/ending.ts'
-import { until } from './until.ts'
+import { until } from '../until.ts'
 
 const collection = 'sessions'
 const key = { collection, id: 'a' }
@@ -139,13 +139,12 @@ describe('Memcached, one of three servers away', { skip: skipPrivate }, () => {
       return made.status === 'done' ? made.version : ''
     }
     const workers = ids.slice(0, 12).map(worker)
-    await delay(200)
+    await until('they write', () => outcomes.done > 50)
     await dying.kill()
-    await delay(500)
-    assert.ok(outcomes.failed > 0)
+    await until('some fail', () => outcomes.failed > 20)
     await dying.start()
-    const before = outcomes.failed
-    await delay(600)
+    const before = outcomes.done
+    await until('they go on', () => outcomes.done > before + 100)
     isOver = true
     await Promise.all(workers)
     await until('all of them can be read', async () => {
@@ -155,7 +154,6 @@ describe('Memcached, one of three servers away', { skip: skipPrivate }, () => {
       const found = await store.read({ collection, id })
       assert.equal(found?.version, versions.get(id), 'what was acknowledged last is what is there')
     }
-    assert.ok(outcomes.done > 100 && before < 5_000, JSON.stringify(outcomes))
   })
 
   it('leaves a dead server alone for a while, and asks it at once when all are dead [K71]', async (t) => {
@@ -187,12 +185,13 @@ describe('Memcached, one of three servers away', { skip: skipPrivate }, () => {
     dead.listen(other.port, '127.0.0.1')
     attempts = 0
     const started = performance.now()
+    const elapsed = (): number => performance.now() - started
     let asked = 0
-    for (; performance.now() - started < 1_500; asked++) {
+    for (; asked < 100 || elapsed() < 1_500; asked++) {
       await assert.rejects(client.get([theirs[asked % theirs.length]!]), StoreUnavailable)
       await delay(2)
     }
-    assert.ok(asked > 30 && attempts <= 6, `${asked} requests made ${attempts} attempts to connect`)
+    assert.ok(attempts <= 3 + elapsed() / 500, `${asked} requests made ${attempts} attempts to connect`)
     assert.equal(client.health().find(({ name }) => name === other.name)?.state, 'down')
 
     await alive.kill()

@@ -12,7 +12,7 @@ import type { TlsOptions } from '../../packages/holdfast/src/store/store.ts'
 import { PrivateServer, privateServer, skipPrivate } from './memcached/servers.ts'
 import { type Certificates, certificates } from './mongodb/certificates.ts'
 import { atEnd, type Ending } from './redis/ending.ts'
-import { until } from './until.ts'
+import { until } from '../until.ts'
 
 const hasOpenssl = (process.env['PATH'] ?? '').split(delimiter).some((folder) => {
   try {

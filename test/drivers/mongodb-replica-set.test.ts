@@ -15,7 +15,7 @@ import type { Fields } from './mongodb/intercepted.ts'
 import { labelled, ScriptedSession, ScriptedStream } from './mongodb/scripted.ts'
 import { clear, connected, databaseName, freshNamespace, single } from './mongodb/targets.ts'
 import { atEnd, type Ending } from './redis/ending.ts'
-import { until } from './until.ts'
+import { until } from '../until.ts'
 
 const value = Buffer.from('value')
 const a = { collection: 'sessions', id: 'a' }

@@ -19,7 +19,7 @@ import { never } from '../../packages/holdfast/src/store/record.ts'
 import { openStore } from '../../packages/holdfast/src/store/open.ts'
 import type { Store, Written } from '../../packages/holdfast/src/store/store.ts'
 import { ask, closing, freshDatabase, mariadb, mysql2, poolFor, sql, targets } from './mysql/targets.ts'
-import { until } from './until.ts'
+import { until } from '../until.ts'
 
 const load = (): Promise<unknown> => import('mysql2/promise')
 const [server] = targets

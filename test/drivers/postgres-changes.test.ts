@@ -8,7 +8,7 @@ import { ChangeLog, ChangeReader } from '../../packages/holdfast/src/drivers/pos
 import { Feed } from '../../packages/holdfast/src/drivers/postgres/feed.ts'
 import { databaseOf } from '../../packages/holdfast/src/drivers/postgres/given.ts'
 import { Bench, skip } from './postgres/targets.ts'
-import { until } from './until.ts'
+import { until } from '../until.ts'
 
 const enter = 'insert into holdfast_changes (namespace, keys) values ($1, $2)'
 

@@ -16,7 +16,7 @@ import { Counter } from './postgres/counter.ts'
 import { Proxy } from './postgres/proxy.ts'
 import { privateServer, skipPrivate } from './postgres/servers.ts'
 import { Bench, poolOf, skip, url } from './postgres/targets.ts'
-import { until } from './until.ts'
+import { until } from '../until.ts'
 
 const key = { collection: 'sessions', id: 'a' }
 const other = { collection: 'sessions', id: 'b-the-second' }

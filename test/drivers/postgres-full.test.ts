@@ -15,7 +15,7 @@ import type { Store } from '../../packages/holdfast/src/store/store.ts'
 import { privateServer, type PrivateServer, skipPrivate } from './postgres/servers.ts'
 import { poolOf } from './postgres/targets.ts'
 import { type SmallDisk, smallDisk } from './sqlite/disk.ts'
-import { until } from './until.ts'
+import { until } from '../until.ts'
 
 const execute = promisify(execFile)
 const load = (): Promise<unknown> => import('pg')

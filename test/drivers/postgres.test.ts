@@ -22,7 +22,7 @@ import { privateServer, skipPrivate } from './postgres/servers.ts'
 import { Bench, poolOf, skip, url } from './postgres/targets.ts'
 import { atEnd, type Ending } from './redis/ending.ts'
 import { assertDumped } from './sql/dump.ts'
-import { until } from './until.ts'
+import { until } from '../until.ts'
 
 const execute = promisify(execFile)
 const load = (): Promise<unknown> => import('pg')

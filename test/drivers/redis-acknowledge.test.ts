@@ -12,13 +12,13 @@ import { atEnd, type Ending } from './redis/ending.ts'
 import { Proxy } from './redis/proxy.ts'
 import { PrivateServer, skipPrivate } from './redis/servers.ts'
 import { Bench, freshNamespace, targets } from './redis/targets.ts'
-import { until } from './until.ts'
+import { until } from '../until.ts'
 
 const [, cluster] = targets
 const key = { collection: 'sessions', id: 'a' }
 const mark = { collection: 'marks', id: 'ada' }
 const value = Buffer.from('{}')
-const acknowledge = { replicas: 1, timeout: '300ms' } as const
+const acknowledge = { replicas: 1, timeout: '1500ms' } as const
 
 describe('Redis, acknowledged by replicas', { skip: skipPrivate }, () => {
   let master: PrivateServer

@@ -15,7 +15,7 @@ import { Counting } from './redis/counting.ts'
 import { Proxy } from './redis/proxy.ts'
 import { privateServer, skipPrivate } from './redis/servers.ts'
 import { Bench, clear, connected, freshNamespace, targets } from './redis/targets.ts'
-import { until } from './until.ts'
+import { until } from '../until.ts'
 
 const [server] = targets
 const key = { collection: 'sessions', id: 'a' }
@@ -176,7 +176,7 @@ function outages(library: Library): void {
 
   it('finds out by its heartbeat that a feed went silent', { skip: deaf }, async (t) => {
     const proxy = await Proxy.to(t, portOf(server?.urls[0]))
-    const store = await storeOver(t, library, proxy.url, { heartbeat: '1s' })
+    const store = await storeOver(t, library, proxy.url, { heartbeat: '2s' })
     const changes: Change[] = []
     const watch = await store.watch((change) => changes.push(change))
     await delay(2_300)
@@ -184,7 +184,7 @@ function outages(library: Library): void {
     const started = performance.now()
     proxy.goSilent()
     await until('it is told', () => changes.length > 0)
-    assert.ok(performance.now() - started < 8_000, 'after some heartbeats')
+    assert.ok(performance.now() - started < 20_000, 'after some heartbeats')
     assert.equal(changes.map(({ type }) => type).join(), 'broken')
     await assert.rejects(async () => watch.mark(), StoreUnavailable)
     proxy.speakAgain()

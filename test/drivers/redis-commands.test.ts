@@ -8,7 +8,7 @@ import { fakeClock } from '../../packages/holdfast/src/testing/clock.ts'
 import { atEnd, type Ending } from './redis/ending.ts'
 import { privateServer, skipPrivate } from './redis/servers.ts'
 import { Bench, intercepted, targets } from './redis/targets.ts'
-import { until } from './until.ts'
+import { until } from '../until.ts'
 
 /** Everything that the driver sends, and what its scripts call. */
 const known = new Set([

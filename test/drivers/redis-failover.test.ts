@@ -14,7 +14,7 @@ import { glide, ioredis } from './redis/clients.ts'
 import { atEnd } from './redis/ending.ts'
 import { PrivateCluster, skipPrivate } from './redis/servers.ts'
 import { Bench, type ClusterClient, freshNamespace } from './redis/targets.ts'
-import { until } from './until.ts'
+import { until } from '../until.ts'
 
 const ids = Array.from({ length: 300 }, (_, i) => `s${i}`)
 const value = Buffer.from('{}')

@@ -30,7 +30,7 @@ import {
   type ServerClient,
   targets,
 } from './redis/targets.ts'
-import { until } from './until.ts'
+import { until } from '../until.ts'
 
 const [server, cluster] = targets
 const key = { collection: 'sessions', id: 'a' }

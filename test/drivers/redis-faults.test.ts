@@ -18,7 +18,7 @@ import { Counting } from './redis/counting.ts'
 import { Proxy } from './redis/proxy.ts'
 import { privateServer, skipPrivate } from './redis/servers.ts'
 import { certified } from './redis/certificates.ts'
-import { until } from './until.ts'
+import { until } from '../until.ts'
 
 const long = process.env['HOLDFAST_TEST_LONG'] !== undefined
 const key = { collection: 'sessions', id: 'a' }
@@ -41,7 +41,7 @@ describe('Redis, faults', { skip: skipPrivate }, () => {
 
   it('leaves no connection behind when it was opened too slowly', async (t) => {
     const server = await privateServer(t)
-    await server.ask('client', 'pause', '800', 'all')
+    await server.ask('client', 'pause', '4000', 'all')
     const store = storeAt(t, server.url, { deadline: '200ms' })
     await assert.rejects(store.open(), HoldfastError)
     await assert.rejects(store.open(), HoldfastError)

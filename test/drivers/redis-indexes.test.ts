@@ -12,7 +12,7 @@ import type { Store } from '../../packages/holdfast/src/store/store.ts'
 import { fakeClock } from '../../packages/holdfast/src/testing/clock.ts'
 import { privateServer, skipPrivate } from './redis/servers.ts'
 import { Bench, command, intercepted, type Target, targets } from './redis/targets.ts'
-import { until } from './until.ts'
+import { until } from '../until.ts'
 
 const value = Buffer.from('{}')
 const hour = 3_600_000

@@ -15,7 +15,7 @@ import { placeOf } from './redis/clients.ts'
 import { PrivateSentinels } from './redis/sentinels.ts'
 import { skipPrivate } from './redis/servers.ts'
 import { freshNamespace } from './redis/targets.ts'
-import { until } from './until.ts'
+import { until } from '../until.ts'
 
 /** A store under Sentinel, and how to let go of it. */
 interface Followed {

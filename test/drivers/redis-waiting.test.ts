@@ -11,7 +11,7 @@ import { glide } from './redis/clients.ts'
 import { atEnd, type Ending } from './redis/ending.ts'
 import { Proxy } from './redis/proxy.ts'
 import { Bench, clear, connected, freshNamespace, targets } from './redis/targets.ts'
-import { until } from './until.ts'
+import { until } from '../until.ts'
 
 const key = { collection: 'sessions', id: 'a' }
 const value = Buffer.from('before')

@@ -12,7 +12,7 @@ import { type Key, never } from '../../packages/holdfast/src/store/record.ts'
 import type { Store, Written } from '../../packages/holdfast/src/store/store.ts'
 import { fakeClock } from '../../packages/holdfast/src/testing/clock.ts'
 import { Bench, command, everywhere, intercepted, type Target, targets } from './redis/targets.ts'
-import { until } from './until.ts'
+import { until } from '../until.ts'
 
 const execute = promisify(execFile)
 const minute = 60_000

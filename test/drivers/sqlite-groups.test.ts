@@ -237,7 +237,7 @@ describe('a locked file', () => {
         expiresAt: never,
         touchedAt: 1,
       }
-      const write = driver.create(record, { now: 1, signal: AbortSignal.timeout(60) })
+      const write = driver.create(record, { now: 1, signal: AbortSignal.timeout(600) })
       await assert.rejects(async () => await write, { code: 'HOLDFAST_STORE_UNAVAILABLE', message: /locked/ })
       holder.exec('commit')
       // Whatever was still on its way has arrived when a later write is answered.

@@ -3,7 +3,7 @@
 import { type ChildProcess, execFile } from 'node:child_process'
 import { readdir, readFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
-import { until } from './until.ts'
+import { until } from '../until.ts'
 
 /**
  * Resolves when the process stands still with all of its threads. The signal takes a moment to reach them, and until

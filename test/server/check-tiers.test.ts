@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
-import { setTimeout as delay } from 'node:timers/promises'
 import { describe, it } from 'node:test'
 import { never } from 'holdfast'
 import { fakeClock } from 'holdfast/testing'
 import { Subject } from '../../packages/server/src/cli/check/subject.ts'
 import { connected, everywhere, freshNamespace } from '../drivers/redis/targets.ts'
+import { until } from '../until.ts'
 import { inTerminal } from './in-terminal.ts'
 import { folderFor, type Tree } from './running.ts'
 import { scratchRows } from './scratch-rows.ts'
@@ -49,18 +49,18 @@ describe('holdfast store check passes over tiers', { concurrency: 2 }, () => {
     const namespace = freshNamespace()
     const subject = new Subject(`tiered: ${redis} sqlite://${folder}/store.db`)
     const store = await subject.make({ namespace, clock: fakeClock({ start: Date.now() }) })
-    // A reading doesn't wait for a cache that is still being connected to.
-    await delay(300)
-    for (const collection of ['things', 'a-name-so-long-that-none-fits-it']) {
-      for (const id of ['a', 'b', 'c']) {
-        const key = { collection, id }
-        await store.create({ key, value: Buffer.from(id), labels: ['user:ada'], expiresAt: never })
-        await store.read(key)
-      }
-    }
+    const stored = ['things', 'a-name-so-long-that-none-fits-it'].flatMap((collection) =>
+      ['a', 'b', 'c'].map((id) => ({ collection, id })),
+    )
+    for (const key of stored)
+      await store.create({ key, value: Buffer.from(key.id), labels: ['user:ada'], expiresAt: never })
     const keys = async () => (await everywhere(client, 'KEYS', `{${namespace}:*`)).flat()
+    // A reading doesn't wait for a cache that is still being connected to.
+    await until('all are cached', async () => {
+      for (const key of stored) await store.read(key)
+      return (await keys()).length > 5
+    })
     await store.close()
-    assert.ok((await keys()).length > 5)
     await subject.clear(namespace)
     assert.deepEqual(await subject.clearAll(), [])
     assert.deepEqual(await keys(), [])

@@ -2,7 +2,7 @@
 
 import { Readable, Writable } from 'node:stream'
 import { run } from '../../packages/server/src/cli/program.ts'
-import type { Ended } from './running.ts'
+import { type Ended, patient } from './running.ts'
 
 interface Surroundings {
   readonly folder: string
@@ -24,7 +24,7 @@ export async function inTerminal(
     input: Readable.from([]),
     output: { write: (text) => (out += text) },
     errors: Object.assign(errors, { isTTY, columns: 100 }),
-    environment,
+    environment: { ...patient, ...environment },
     folder,
   })
   return { code, out, err }

@@ -26,6 +26,9 @@ export interface Ended {
   readonly err: string
 }
 
+/** What is not about deadlines waits longer than usual: many tests at once are more than a machine's share of work. */
+export const patient = { HOLDFAST_DEADLINE: '30s' }
+
 /** Surroundings of a child process. */
 export interface Surroundings {
   readonly folder: string
@@ -168,7 +171,7 @@ export function start(
   const { PATH, HOME, NODE_COMPILE_CACHE, NODE_OPTIONS } = process.env
   return spawn(process.execPath, [...nodeFlags, mainFile, ...line], {
     cwd: folder,
-    env: { PATH, HOME, NODE_COMPILE_CACHE, NODE_OPTIONS, ...environment },
+    env: { PATH, HOME, NODE_COMPILE_CACHE, NODE_OPTIONS, ...patient, ...environment },
     ...(uid === undefined ? {} : { uid, gid: uid }),
   })
 }

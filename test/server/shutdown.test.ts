@@ -3,13 +3,13 @@ import { once } from 'node:events'
 import { Agent, request } from 'node:http'
 import { createServer } from 'node:net'
 import { describe, it, type TestContext } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { until } from '../until.ts'
 import { folderFor, holdfast, serve, type Server } from './running.ts'
 
 const memory = { HOLDFAST_STORE: 'memory:' }
 
-/** A request whose body comes in two parts, the second when it is told to. */
-function slowRequest(server: Server, agent: Agent) {
+/** A request that the server has begun to read; the second part of its body comes when it is told to. */
+async function slowRequest(server: Server, agent: Agent) {
   const body = JSON.stringify({ user: 'ada' })
   const asked = request(`${server.address}/v1/tokens`, {
     method: 'POST',
@@ -18,8 +18,11 @@ function slowRequest(server: Server, agent: Agent) {
       authorization: `Bearer ${server.root}`,
       'content-type': 'application/json',
       'content-length': body.length,
+      expect: '100-continue',
     },
   })
+  asked.flushHeaders()
+  await once(asked, 'continue')
   asked.write(body.slice(0, 5))
   const answered = once(asked, 'response').then(
     ([response]) => (response as { statusCode: number }).statusCode,
@@ -38,6 +41,14 @@ async function ask(server: Server, path: string, agent: Agent): Promise<number> 
   return response.statusCode
 }
 
+/** Whether it takes no connections any more. */
+async function refuses(server: Server): Promise<boolean> {
+  return await fetch(`${server.address}/healthz`).then(
+    () => false,
+    () => true,
+  )
+}
+
 function agentFor(t: TestContext): Agent {
   const agent = new Agent({ keepAlive: true })
   t.after(() => agent.destroy())
@@ -48,11 +59,9 @@ describe('stopping', () => {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     it(`finishes what is under way and ends with 0 on ${signal}`, async (t) => {
       const server = await serve(t, { folder: await folderFor(t) })
-      const { finish, answered } = slowRequest(server, agentFor(t))
-      await sleep(100)
+      const { finish, answered } = await slowRequest(server, agentFor(t))
       server.child.kill(signal)
-      await sleep(100)
-      await assert.rejects(fetch(`${server.address}/healthz`), 'it still accepts connections')
+      await until('it accepts no connections', () => refuses(server))
       finish()
       assert.equal(await answered, 201)
       assert.equal(await server.ended(), 0)
@@ -61,11 +70,11 @@ describe('stopping', () => {
   }
 
   it('is up but not ready meanwhile, and refuses new work with a code', async (t) => {
-    const environment = { ...memory, HOLDFAST_SHUTDOWN_DELAY: '1s' }
+    const environment = { ...memory, HOLDFAST_SHUTDOWN_DELAY: '3s' }
     const server = await serve(t, { folder: await folderFor(t), environment })
     assert.equal(await ask(server, '/readyz', agentFor(t)), 200)
     server.child.kill('SIGTERM')
-    await sleep(150)
+    await until('it is not ready', async () => (await ask(server, '/readyz', agentFor(t))) === 503)
     assert.equal(await ask(server, '/healthz', agentFor(t)), 200)
     for (const path of ['/readyz', '/v1/tokens']) {
       const refused = await server.call('GET', path)
@@ -79,8 +88,7 @@ describe('stopping', () => {
   it('cuts off what takes longer than the grace', async (t) => {
     const environment = { ...memory, HOLDFAST_SHUTDOWN_GRACE: '300ms' }
     const server = await serve(t, { folder: await folderFor(t), environment })
-    const { answered } = slowRequest(server, agentFor(t))
-    await sleep(100)
+    const { answered } = await slowRequest(server, agentFor(t))
     assert.equal(await server.end('SIGTERM'), 0)
     await assert.rejects(answered)
     assert.match(server.output.err(), /took too long to finish/)
@@ -88,10 +96,9 @@ describe('stopping', () => {
 
   it('ends at once on a second signal', async (t) => {
     const server = await serve(t, { folder: await folderFor(t), environment: memory })
-    slowRequest(server, agentFor(t))
-    await sleep(100)
+    await slowRequest(server, agentFor(t))
     server.child.kill('SIGTERM')
-    await sleep(100)
+    await until('it has heard the first', () => refuses(server))
     assert.equal(await server.end('SIGTERM'), 143)
   })
 
@@ -167,7 +174,6 @@ describe('starting', () => {
   it('sweeps by itself', async (t) => {
     const environment = { ...memory, HOLDFAST_SWEEP_EVERY: '50ms' }
     const server = await serve(t, { folder: await folderFor(t), environment })
-    for (let i = 0; i < 40 && !server.output.err().includes('swept the expired'); i++) await sleep(50)
-    assert.match(server.output.err(), /"removed":0.*"swept the expired"/)
+    await until('it has swept', () => /"removed":0.*"swept the expired"/.test(server.output.err()))
   })
 })

@@ -417,7 +417,7 @@ describe('an audit', () => {
     const driver = withFaults(memoryDriver(), {
       plan: ({ operation }) => (operation === 'list' ? 'fail' : undefined),
     })
-    const store = guard(driver, { deadline: '100ms', circuit: false })
+    const store = guard(driver, { deadline: '2s', circuit: false })
     await fill(store, ['a'])
     await assert.rejects(auditStore(store))
     await assert.rejects(auditStore(store, { maxEntries: 0 }), InvalidOption)

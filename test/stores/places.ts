@@ -68,12 +68,12 @@ export const sharedPlaces: readonly Place[] = places.filter(({ shared }) => shar
 /** Those that are reached over connections that can be cut. */
 export const networkPlaces: readonly Place[] = places.filter(({ network }) => network)
 
-/** Opens the store of a room. */
+/** Opens the store of a room. It waits longer than usual: many tests at once are more than a machine's share of work. */
 export async function openRoom(
   room: Pick<Room, 'url' | 'namespace'>,
   options: StoreOptions = {},
 ): Promise<Store> {
-  return await openStore(room.url, { ...options, namespace: room.namespace })
+  return await openStore(room.url, { deadline: '30s', ...options, namespace: room.namespace })
 }
 
 function inTheLongRun(place: Place): Place {

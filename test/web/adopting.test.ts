@@ -327,9 +327,9 @@ describe('an end', () => {
 
   it('what has timed out here is not adopted once more', async (t) => {
     const { cookie, reader, putBack } = await loggedInBefore(t)
-    const app = await adopting(t, reader, { sessions: { idle: 20, touchEvery: 0 } })
+    const app = await adopting(t, reader, { sessions: { idle: 1_500, touchEvery: 0 } })
     assert.deepEqual((await app.call('/', cookie)).body, ada)
-    await new Promise((resolve) => setTimeout(resolve, 40))
+    await new Promise((resolve) => setTimeout(resolve, 1_600))
     await putBack()
     assert.deepEqual((await app.call('/', cookie)).body, nobody)
   })

@@ -89,11 +89,11 @@ for (const [name, url] of stores) {
     it('keeps texts, each as long as it is to live', async (t) => {
       const storage = betterAuthStorage(await opened(t, url!))
       await storage.set('a', 'x')
-      await storage.set('b', '{"y":1}', 1)
+      await storage.set('b', '{"y":1}', 2)
       await storage.set('a', 'z')
       assert.deepEqual([await storage.get('a'), await storage.get('b')], ['z', '{"y":1}'])
       assert.equal(await storage.get('c'), null)
-      await new Promise((resolve) => setTimeout(resolve, 1_050))
+      await new Promise((resolve) => setTimeout(resolve, 2_050))
       assert.deepEqual([await storage.get('a'), await storage.get('b')], ['z', null])
       await storage.set('b', 'again', 60)
       await storage.delete('a')
@@ -113,9 +113,9 @@ for (const [name, url] of stores) {
         counts.sort((a, b) => a - b),
         Array.from({ length: 12 }, (_, i) => i + 1),
       )
-      await storage.increment('brief', 1)
+      await storage.increment('brief', 2)
       await storage.increment('brief', 60)
-      await new Promise((resolve) => setTimeout(resolve, 1_050))
+      await new Promise((resolve) => setTimeout(resolve, 2_050))
       assert.equal(await storage.increment('brief', 1), 1)
     })
 

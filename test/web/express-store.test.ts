@@ -148,7 +148,7 @@ for (const { name, start } of kinds) {
     })
 
     it('prolongs a session that is used and not changed', async (t) => {
-      const { app, under } = await over(t, {}, { rolling: true, cookie: { maxAge: 2_000, secure: false } })
+      const { app, under } = await over(t, {}, { rolling: true, cookie: { maxAge: 4_000, secure: false } })
       const ada = app.visitor()
       await ada.call('/set/a/1')
       const ends = async () => (await under.sessions.read(ada.sid))?.expiresAt ?? 0

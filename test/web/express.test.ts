@@ -9,59 +9,13 @@ import express, { type Express, type RequestHandler } from 'express'
 import theirs from 'express-session'
 import session, { type CallbackStore, type SessionOptions } from 'holdfast/express'
 import * as exported from 'holdfast/express'
-import type { Store as HoldfastStore } from 'holdfast'
-import { Memory, memoryDriver } from '../../packages/holdfast/src/drivers/memory.ts'
 import { KeyedSessions } from '../../packages/holdfast/src/sessions/keyed.ts'
-import { guard } from '../../packages/holdfast/src/store/guard.ts'
-import { type DriverCall, type FaultPlan, withFaults } from '../../packages/holdfast/src/testing/faults.ts'
 import { OldRows } from '../sessions/keyed-stage.ts'
+import { until } from '../until.ts'
 import { makeStore } from './express/map-store.ts'
+import { Place } from './express/place.ts'
 import type { Library } from './express/playing.ts'
 import { appWith, Browser, serve, sessions, values } from './express/site.ts'
-
-/** A store that fails and waits as a test plans it. */
-class Place {
-  readonly calls: DriverCall[] = []
-  readonly store: HoldfastStore
-  plan: FaultPlan = () => undefined
-  /** What writes wait for. */
-  gate: Promise<void> | undefined
-
-  constructor() {
-    const driver = withFaults(memoryDriver({ memory: new Memory() }), {
-      plan: (call) => this.plan(call),
-      gate: {
-        before: async (call) => {
-          this.calls.push(call)
-          const { gate } = this
-          if (call.writes && this.isForOne) this.gate = undefined
-          if (call.writes) await gate
-          return this.plan(call)
-        },
-        after: () => undefined,
-      },
-    })
-    this.store = guard(driver, { circuit: false })
-  }
-
-  /** Only the next one waits. */
-  isForOne = false
-
-  /** Holds writes back until the answer is called: all, or only the next one. */
-  hold(howMany: 'all' | 'one' = 'all'): () => void {
-    const { promise, resolve } = Promise.withResolvers<undefined>()
-    this.gate = promise
-    this.isForOne = howMany === 'one'
-    return () => {
-      this.gate = undefined
-      resolve(undefined)
-    }
-  }
-
-  writes(): readonly string[] {
-    return this.calls.filter(({ writes }) => writes).map(({ operation }) => operation)
-  }
-}
 
 function usual(app: Express): void {
   app.get('/set', (req, res) => {
@@ -120,18 +74,20 @@ describe('holdfast/express over a Holdfast store', () => {
 
   it('stays logged out after a logout with a write in flight, and the late response ends quietly', async (t) => {
     const { store } = new Place()
+    const { promise: arrived, resolve: tell } = Promise.withResolvers<undefined>()
     const { promise: loggedOut, resolve: goOn } = Promise.withResolvers<undefined>()
     const browser = await site(t, { store, rolling: true }, (app) => {
       usual(app)
       app.get('/slow', async (req, res) => {
         values(req)['late'] = 1
+        tell(undefined)
         await loggedOut
         res.send('late')
       })
     })
     await browser.get('/set?user=ada')
     const late = browser.tab().get('/slow')
-    await pause()
+    await arrived
     assert.equal((await browser.get('/logout')).status, 200)
     goOn(undefined)
     const { status, text, headers } = await late
@@ -158,9 +114,10 @@ describe('holdfast/express over a Holdfast store', () => {
     const place = new Place()
     const browser = await site(t, { store: place.store })
     await browser.get('/show')
-    const release = place.hold()
+    const { reached, release } = place.hold()
     let isBack = false
     const redirected = browser.get('/redirect').finally(() => (isBack = true))
+    await reached
     await pause(50)
     assert.equal(isBack, false)
     release()
@@ -172,14 +129,14 @@ describe('holdfast/express over a Holdfast store', () => {
     const place = new Place()
     const browser = await site(t, { store: place.store })
     await browser.get('/set?a=1')
-    const release = place.hold()
+    const { reached, release } = place.hold()
     const hangUp = new AbortController()
     const asked = browser.get('/set?b=1', { signal: hangUp.signal })
-    await pause(30)
+    await reached
     hangUp.abort()
     await assert.rejects(asked)
     release()
-    await pause(30)
+    await until('it is stored', async () => 'b' in ((await browser.json('/show')) as object))
     assert.deepEqual(await browser.json('/show'), { a: '1', b: '1' })
   })
 
@@ -277,9 +234,9 @@ describe('holdfast/express over a Holdfast store', () => {
         res.send('both')
       })
     })
-    const release = place.hold()
+    const { reached, release } = place.hold()
     const both = browser.get('/both')
-    await pause()
+    await reached
     release()
     await both
     assert.deepEqual(await browser.json('/show'), { a: 1, b: 2 })
@@ -297,8 +254,9 @@ describe('holdfast/express over a Holdfast store', () => {
       })
     })
     await browser.get('/show')
-    const release = place.hold('one')
+    const { reached, release } = place.hold('one')
     const twice = browser.get('/twice')
+    await reached
     await pause(50)
     release()
     await twice
@@ -307,23 +265,25 @@ describe('holdfast/express over a Holdfast store', () => {
 
   it('stores what is changed while the response streams, and ends it afterwards', async (t) => {
     const place = new Place()
-    let goOn: () => void = () => undefined
+    const { promise: begun, resolve: tell } = Promise.withResolvers<() => void>()
     const browser = await site(t, { store: place.store }, (app) => {
       usual(app)
       app.get('/slow', (req, res) => {
         values(req)['before'] = 1
-        res.write('one ')
-        goOn = () => {
-          values(req)['meanwhile'] = 2
-          res.end('two')
-        }
+        res.write('one ', () => {
+          tell(() => {
+            values(req)['meanwhile'] = 2
+            res.end('two')
+          })
+        })
       })
     })
     let isBack = false
     const slow = browser.get('/slow').finally(() => (isBack = true))
-    await pause(50)
-    const release = place.hold()
+    const goOn = await begun
+    const { reached, release } = place.hold()
     goOn()
+    await reached
     await pause(50)
     assert.equal(isBack, false)
     release()
@@ -342,9 +302,10 @@ describe('holdfast/express over a Holdfast store', () => {
       })
     })
     await browser.get('/set?first=1')
-    const release = place.hold()
+    const { reached, release } = place.hold()
     let isBack = false
     const quick = browser.get('/quick').finally(() => (isBack = true))
+    await reached
     await pause(50)
     assert.equal(isBack, false)
     release()
@@ -407,13 +368,13 @@ describe('holdfast/express over a Holdfast store', () => {
 
   it('ends a session in the store when its maxAge is over, later by no more than `touchEvery`', async (t) => {
     const { store } = new Place()
-    const browser = await site(t, { store, cookie: { maxAge: 300 }, touchEvery: 0 })
+    const browser = await site(t, { store, cookie: { maxAge: 2_500 }, touchEvery: 0 })
     await browser.get('/set?a=1')
-    await pause(200)
+    await pause(1_300)
     assert.deepEqual(await browser.json('/show'), { a: '1' })
-    await pause(200)
+    await pause(1_300)
     assert.deepEqual(await browser.json('/show'), { a: '1' })
-    await pause(320)
+    await pause(2_600)
     assert.deepEqual(await browser.json('/show'), {})
   })
 })
@@ -430,9 +391,9 @@ describe('a response of holdfast/express', () => {
         res.once('drain', () => res.end('after the drain'))
       })
     })
-    const release = place.hold()
+    const { reached, release } = place.hold()
     const answer = browser.get('/stream')
-    await pause()
+    await reached
     release()
     assert.deepEqual((await answer).text, `small${piece}after the drain`)
     assert.deepEqual(told, [true, false])

@@ -50,10 +50,10 @@ for (const [name, url] of stores) {
 
     it('ends what expires, and keeps what does not', async (t) => {
       const of = await adapters(t)
-      await of('AccessToken').upsert('t1', token('g1'), 1)
+      await of('AccessToken').upsert('t1', token('g1'), 2)
       await of('RegistrationAccessToken').upsert('t2', { jti: 't2' })
       assert.ok(await of('AccessToken').find('t1'))
-      await new Promise((resolve) => setTimeout(resolve, 1_050))
+      await new Promise((resolve) => setTimeout(resolve, 2_050))
       assert.equal(await of('AccessToken').find('t1'), undefined)
       assert.ok(await of('RegistrationAccessToken').find('t2'))
     })

@@ -16,7 +16,7 @@ export const stores: readonly (readonly [name: string, url: string | undefined])
 
 /** A part of a store that nobody else uses, empty again after the test. */
 export async function opened(t: TestContext, url: string): Promise<Store> {
-  const store = await openStore(url, { namespace: freshNamespace() })
+  const store = await openStore(url, { namespace: freshNamespace(), deadline: '30s' })
   t.after(() => cleared(store))
   return store
 }

@@ -6,7 +6,7 @@ import { accessSync, constants } from 'node:fs'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { delimiter, join } from 'node:path'
 import { standStill } from '../standing-still.ts'
-import { until } from '../until.ts'
+import { until } from '../../until.ts'
 import { atEnd, type Ending } from '../redis/ending.ts'
 
 /** Why such tests are skipped; false when they aren't. */

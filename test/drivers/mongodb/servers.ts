@@ -9,7 +9,7 @@ import { homedir, tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { freePort } from '../../../scripts/servers/ports.ts'
 import { standStill } from '../standing-still.ts'
-import { until } from '../until.ts'
+import { until } from '../../until.ts'
 import { atEnd, type Ending } from '../redis/ending.ts'
 
 /** Where the launcher of the test servers puts the FerretDB that it builds. */

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import { freePort } from '../../../scripts/servers/ports.ts'
-import { until } from '../until.ts'
+import { until } from '../../until.ts'
 import { atEnd, type Ending } from '../redis/ending.ts'
 
 const execute = promisify(execFile)

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { HoldfastError, OutcomeUnknown } from '../../../packages/holdfast/src/errors.ts'
 import { type Key, never } from '../../../packages/holdfast/src/store/record.ts'
 import type { Store } from '../../../packages/holdfast/src/store/store.ts'
-import { until } from '../until.ts'
+import { until } from '../../until.ts'
 import { atEnd, type Ending } from './ending.ts'
 
 interface Tally {

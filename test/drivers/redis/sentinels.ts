@@ -1,7 +1,7 @@
 /** A master, a replica that follows it, and three Sentinels that watch over them: of a test's own. */
 
 import { PrivateServer } from './servers.ts'
-import { until } from '../until.ts'
+import { until } from '../../until.ts'
 
 const quick = ['--repl-diskless-sync-delay', '0', '--repl-ping-replica-period', '1']
 

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import { standStill } from '../standing-still.ts'
-import { until } from '../until.ts'
+import { until } from '../../until.ts'
 import { atEnd, type Ending } from './ending.ts'
 
 const execute = promisify(execFile)
