@@ -7,7 +7,7 @@ import { Memory, memoryDriver, memoryStore } from '../../packages/holdfast/src/d
 import { InvalidOption, KeyUnknown, StoreUnavailable } from '../../packages/holdfast/src/errors.ts'
 import { auditStore } from '../../packages/holdfast/src/store/audit.ts'
 import { jsonCodec, sealedCodec } from '../../packages/holdfast/src/store/codec.ts'
-import type { Call, Driver, Listing } from '../../packages/holdfast/src/store/contract.ts'
+import type { Awaitable, Call, Driver, Listing } from '../../packages/holdfast/src/store/contract.ts'
 import { guard } from '../../packages/holdfast/src/store/guard.ts'
 import { type Key, never, type StoredRecord } from '../../packages/holdfast/src/store/record.ts'
 import type { Store } from '../../packages/holdfast/src/store/store.ts'
@@ -173,19 +173,26 @@ describe('auditing a shared cache [G43]', () => {
     assert.match(warnings.join('\n'), /can’t be scanned, so what it holds as a cache was not audited/)
   })
 
-  it('knows nothing where a cache can’t be reached, and is patient while it is opened', async () => {
+  it('knows nothing where a cache can’t be reached, and is patient with one that is slow', async () => {
     const tiers = new Tiers()
     let failures = Infinity
+    const failing = async <T>(ask: () => Awaitable<T>): Promise<T> => {
+      await Promise.resolve()
+      if (failures-- > 0) throw new StoreUnavailable('down')
+      failures = 3
+      return await ask()
+    }
     tiers.breaks = (driver) => ({
-      async open(call) {
-        await Promise.resolve()
-        if (failures-- > 0) throw new StoreUnavailable('down')
-        return await driver.open(call)
-      },
+      open: (call) => failing(() => driver.open(call)),
+      scan: (scan, call) => failing(() => driver.scan(scan, call)),
+      read: (keys, options, call) => failing(() => driver.read(keys, options, call)),
+      remove: (keys, call) => failing(() => driver.remove(keys, call)),
     })
+    await tiers.put('a', Buffer.from('rubbish'))
     await assert.rejects(auditStore(tiers.store), StoreUnavailable)
     failures = 3
-    assert.equal((await auditStore(tiers.store)).caches[0]?.audited, true)
+    const { caches, fixed } = await auditStore(tiers.store, { fix: true })
+    assert.deepEqual([caches[0]?.audited, fixed], [true, 1])
   })
 })
 

@@ -5,8 +5,8 @@
  * which he has done so or has given up: only an entry that is still the same, and still isn't what the truth has, is told.
  */
 
-import { RecordCorrupt } from '../../errors.ts'
-import type { Opened } from '../contract.ts'
+import { DeadlineExceeded, OutcomeUnknown, RecordCorrupt, StoreUnavailable } from '../../errors.ts'
+import type { Awaitable } from '../contract.ts'
 import { isLive, type Key, keyText, type StoredRecord } from '../record.ts'
 import type { Store } from '../store.ts'
 import { recordOf } from '../tiers/entry.ts'
@@ -17,8 +17,8 @@ import type { AuditedCache, AuditSettings } from './settings.ts'
 
 /** Milliseconds that a writer has to tell the cache. More than the usual patience with it. */
 const settling = 250
-/** Milliseconds that a cache may take to be opened. */
-const openingPatience = 2_000
+/** Milliseconds for which a cache is asked again. Its own deadline is that of readings, which don't wait for one. */
+const patience = 2_000
 
 /** An entry, and the record that it is of. */
 interface Entry {
@@ -35,7 +35,7 @@ interface Suspect extends Entry {
 /** Goes through all entries of a cache. @throws {StoreUnavailable} when it can't be reached. */
 export async function auditCache(tier: SharedTier, settings: AuditSettings): Promise<AuditedCache> {
   const { cache } = tier
-  const { description, capabilities, skew = 0 } = await opened(cache)
+  const { description, capabilities, skew = 0 } = await patiently(cache, () => cache.open())
   if (!capabilities.scanning) {
     settings.warnings.push(
       `${description} can’t be scanned, so what it holds as a cache was not audited; its entries end by themselves`,
@@ -48,7 +48,7 @@ export async function auditCache(tier: SharedTier, settings: AuditSettings): Pro
   do {
     settings.signal?.throwIfAborted()
     const from = after === undefined ? {} : { after }
-    const page = await cache.scan({ index: 0, of: 1, limit: settings.page, ...from })
+    const page = await patiently(cache, () => cache.scan({ index: 0, of: 1, limit: settings.page, ...from }))
     entries += await audit.look(page.records)
     settings.onProgress({ phase: 'entries', done: entries })
     after = page.next
@@ -56,17 +56,23 @@ export async function auditCache(tier: SharedTier, settings: AuditSettings): Pro
   return { cache: description, audited: true, entries }
 }
 
-/** Readings don't wait for a cache to be opened, so it is given little time for it; here it may take more. */
-async function opened(cache: Store): Promise<Opened> {
-  const end = cache.clock.elapsed() + openingPatience
+async function patiently<T>(cache: Store, ask: () => Awaitable<T>): Promise<T> {
+  const end = cache.clock.elapsed() + patience
   for (;;) {
     try {
-      return await cache.open()
+      return await ask()
     } catch (error) {
-      if (cache.clock.elapsed() >= end) throw error
+      if (!mayPass(error) || cache.clock.elapsed() >= end) throw error
       await cache.clock.sleep(settling)
     }
   }
+}
+
+/** Whether the same may be answered in a moment. */
+function mayPass(error: unknown): boolean {
+  return (
+    error instanceof StoreUnavailable || error instanceof DeadlineExceeded || error instanceof OutcomeUnknown
+  )
 }
 
 class EntryAudit {
@@ -108,7 +114,8 @@ class EntryAudit {
   /** Those that are there as they were. */
   async #unchanged(entries: readonly Entry[]): Promise<readonly Entry[]> {
     const places = entries.map(({ stored }) => stored.key)
-    const found = await readAll(this.#tier.cache, places)
+    const { cache } = this.#tier
+    const found = await patiently(cache, () => readAll(cache, places))
     return entries.filter(({ stored }, i) => found[i]?.version === stored.version)
   }
 
@@ -144,8 +151,9 @@ class EntryAudit {
 
   async #found({ key, stored, kind, message }: Suspect): Promise<void> {
     const { fix, findings } = this.#settings
+    const { cache } = this.#tier
     // Whatever is there by now may go: it is read from the truth again.
-    if (fix) await this.#tier.cache.remove([stored.key])
+    if (fix) await patiently(cache, () => cache.remove([stored.key]))
     findings.add({ kind, key, message: `${keyText(key)} ${message}`, fixed: fix })
   }
 }
