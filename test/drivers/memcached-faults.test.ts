@@ -106,7 +106,8 @@ describe('Memcached, one of three servers away', { skip: skipPrivate }, () => {
     ).store()
     const versions = new Map(await filled(store))
     let isOver = false
-    const outcomes = { done: 0, failed: 0 }
+    const done = new Map<string, number>()
+    let failed = 0
     const worker = async (id: string): Promise<void> => {
       for (let i = 0; !isOver; i++) {
         const expected = versions.get(id)!
@@ -120,7 +121,7 @@ describe('Memcached, one of three servers away', { skip: skipPrivate }, () => {
           const written = await store.replace(rewrite)
           if (written.status === 'done') {
             versions.set(id, written.version)
-            outcomes.done++
+            done.set(id, (done.get(id) ?? 0) + 1)
           } else {
             // It was lost with the server's memory, or the answer to the write before was.
             const found = await store.read({ collection, id })
@@ -129,7 +130,7 @@ describe('Memcached, one of three servers away', { skip: skipPrivate }, () => {
           }
         } catch (error) {
           assert.ok(error instanceof HoldfastError, String(error))
-          outcomes.failed++
+          failed++
           await delay(5)
         }
       }
@@ -138,19 +139,23 @@ describe('Memcached, one of three servers away', { skip: skipPrivate }, () => {
       const made = await store.create({ key: { collection, id }, value, expiresAt: never })
       return made.status === 'done' ? made.version : ''
     }
-    const workers = ids.slice(0, 12).map(worker)
-    await until('they write', () => outcomes.done > 50)
+    const written = ids.slice(0, 12)
+    const workers = written.map(worker)
+    const goOn = async (what: string): Promise<void> => {
+      const before = new Map(done)
+      await until(what, () => written.every((id) => (done.get(id) ?? 0) > (before.get(id) ?? 0) + 5))
+    }
+    await goOn('each is written')
     await dying.kill()
-    await until('some fail', () => outcomes.failed > 20)
+    await until('some fail', () => failed > 20)
     await dying.start()
-    const before = outcomes.done
-    await until('they go on', () => outcomes.done > before + 100)
+    await goOn('each is written again')
     isOver = true
     await Promise.all(workers)
     await until('all of them can be read', async () => {
       return [...(await each(store)).values()].every((one) => !(one instanceof Error))
     })
-    for (const id of ids.slice(0, 12)) {
+    for (const id of written) {
       const found = await store.read({ collection, id })
       assert.equal(found?.version, versions.get(id), 'what was acknowledged last is what is there')
     }

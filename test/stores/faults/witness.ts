@@ -46,7 +46,7 @@ export class Witness {
   }
 
   /** Asks until it is answered. */
-  async eventually<T>(what: string, call: () => PromiseLike<T> | T, within = 8_000): Promise<T> {
+  async eventually<T>(what: string, call: () => PromiseLike<T> | T, within = 20_000): Promise<T> {
     const ends = performance.now() + within
     for (;;) {
       const end = await this.see(what, call)
