@@ -17,7 +17,8 @@ async function place(t: TestContext) {
     folder,
     namespace,
     url: (name: string) => `sqlite://${folder}/${name}.db`,
-    open: async (url: string, name = namespace): Promise<Store> => await openStore(url, { namespace: name, deadline: '30s' }),
+    open: async (url: string, name = namespace): Promise<Store> =>
+      await openStore(url, { namespace: name, deadline: '30s' }),
     copy: async (...line: readonly string[]): Promise<Ended> =>
       await inTerminal(['store', 'copy', '--namespace', namespace, ...line], { folder }),
   }

@@ -70,7 +70,12 @@ describe('a store that is unlike the others', () => {
 })
 
 async function unlike(sabotage: Sabotage): Promise<Error | undefined> {
-  return await disagreement({ runs: 1_000, seed: 7, batches: true, play: (steps) => playAnew(sabotage, steps) })
+  return await disagreement({
+    runs: 1_000,
+    seed: 7,
+    batches: true,
+    play: (steps) => playAnew(sabotage, steps),
+  })
 }
 
 /** With new stores: one that remembers earlier histories could not be brought down to the shortest. */
