@@ -10,6 +10,7 @@ import { root } from './root.ts'
 import { serverKinds } from './servers/index.ts'
 import { getServers } from './servers/launch.ts'
 import { runSuite } from './suite.ts'
+import { chooseTemporaryFolder } from './temporary.ts'
 import { tidyUp } from './tidy.ts'
 
 const execute = promisify(execFile)
@@ -29,6 +30,7 @@ const files: string[] = []
 for await (const file of glob('test/**/*.test.ts', { cwd: root })) {
   if (!(options.fast && isSlow(file))) files.push(join(root, file))
 }
+chooseTemporaryFolder()
 const servers = await getServers(serverKinds)
 
 for (const node of nodes) {

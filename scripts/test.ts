@@ -18,6 +18,7 @@ import { describeFound, describeMissing, getServers } from './servers/launch.ts'
 import type { Servers } from './servers/launch.ts'
 import { runSuite } from './suite.ts'
 import type { SuiteResult } from './suite.ts'
+import { chooseTemporaryFolder } from './temporary.ts'
 import { tidyUp } from './tidy.ts'
 
 /**
@@ -42,6 +43,7 @@ const patterns = [
   ...options['test-skip-pattern'].map((pattern) => `--test-skip-pattern=${pattern}`),
 ]
 const files = await findFiles(positionals)
+const temporary = chooseTemporaryFolder()
 const servers = await getServers(chosenServers(options.servers))
 console.log()
 
@@ -118,7 +120,7 @@ function faultsOf(result: SuiteResult, servers: Servers): readonly string[] {
 }
 
 function printSummary(result: SuiteResult, servers: Servers, faults: readonly string[]): void {
-  console.log(`\nNode.js ${result.node}`)
+  console.log(`\nNode.js ${result.node}, temporary files in ${temporary}`)
   for (const server of servers.found) console.log(describeFound(server))
   for (const server of servers.missing) console.log(describeMissing(server))
   for (const { file, title, reason } of result.skipped) {
