@@ -7,7 +7,7 @@ import { accessSync, constants, statfsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 
 const inMemory = '/dev/shm'
-/** Bytes. A run takes about a tenth; containers often have 64 MiB there, which is not enough. */
+/** Bytes. A run took 0.4 GiB; containers often have 64 MiB there. */
 const enough = 8 * 1024 ** 3
 
 /** Chooses it for this process and those that it starts, unless `TMPDIR` says where, and answers with it. */
