@@ -53,6 +53,29 @@ export interface Living {
   readonly data: JsonObject
 }
 
+/** What a first envelope says that isn't the same in each. */
+export type Begun = Pick<Living, 'digest' | 'absolute' | 'epochs' | 'data'> &
+  Partial<Pick<Living, 'user' | 'createdAt' | 'authenticatedAt' | 'latest'>>
+
+/** The envelope of a record that begins now: its principal has just proved who they are, unless it says otherwise. */
+export function firstEnvelope(
+  now: Instant,
+  { digest, absolute, epochs, data, createdAt = now, authenticatedAt = now, latest = 0, ...who }: Begun,
+): Living {
+  return {
+    state: 'live',
+    digest,
+    past: [],
+    createdAt,
+    authenticatedAt,
+    absolute,
+    latest,
+    epochs,
+    data,
+    ...who,
+  }
+}
+
 /** What is left of what was destroyed or revoked: no secret, no data. */
 export interface Tombstone {
   readonly state: 'dead'

@@ -9,7 +9,7 @@ import type { CredentialParts } from '../credentials/credential.ts'
 import { digestOf } from '../credentials/digest.ts'
 import { InvalidOption, InvalidValue, RevokedMeanwhile } from '../errors.ts'
 import { kept } from '../records/creating.ts'
-import { type JsonObject, labelsOf, type Living } from '../records/envelope.ts'
+import { firstEnvelope, type JsonObject, labelsOf } from '../records/envelope.ts'
 import { endForGood } from '../records/forestalling.ts'
 import type { Entry } from '../records/records.ts'
 import { storableData } from '../records/saving.ts'
@@ -145,12 +145,8 @@ export class Adopting {
     const { records, settings } = this.#storing
     const { now } = records
     const user = userOf(adoption, row)
-    const plain: Living = {
-      state: 'live',
+    const plain = firstEnvelope(now, {
       digest: digestOf(secret),
-      past: [],
-      createdAt: now,
-      authenticatedAt: now,
       absolute: absoluteEnd(settings, false, now),
       // Its tombstone must outlive the row, not only the idle timeout: a backup may bring that one back.
       latest: row.expiresAt,
@@ -158,7 +154,7 @@ export class Adopting {
       epochs: {},
       data: storableData(adoption.data(row.data) as JsonObject),
       ...(user === undefined ? {} : { user }),
-    }
+    })
     const envelope = withFacts(plain, opening(settings, visit, undefined, now))
     // The request that it is adopted by is a use of it, and prolongs it as it would have done there.
     const expiresAt = expiryOf(settings, envelope, now)

@@ -7,7 +7,7 @@ import { mintSecret } from '../credentials/credential.ts'
 import { digestOf } from '../credentials/digest.ts'
 import { InvalidValue, RevokedMeanwhile, SessionGone } from '../errors.ts'
 import { create, kept } from '../records/creating.ts'
-import { type Epochs, type JsonObject, labelsOf, type Living } from '../records/envelope.ts'
+import { type Epochs, firstEnvelope, type JsonObject, labelsOf, type Living } from '../records/envelope.ts'
 import type { Decision, Entry, Found, Records, Rewritten } from '../records/records.ts'
 import { cycled, recognise, rotated } from '../records/rotation.ts'
 import {
@@ -85,18 +85,13 @@ export class Storing {
     const now = records.now
     const secret = mintSecret()
     const labels = labelsOf(login?.user, others)
-    const plain: Living = {
-      state: 'live',
+    const plain = firstEnvelope(now, {
       digest: digestOf(secret),
-      past: [],
-      createdAt: now,
-      authenticatedAt: now,
       absolute: absoluteEnd(settings, pending.facts.remembered === true, now),
-      latest: 0,
       epochs: await this.#epochs(labels, login),
       data: await this.#checked(applied({}, pending)),
       ...(login ? { user: login.user } : {}),
-    }
+    })
     const envelope = withFacts(plain, {
       ...opening(settings, pending.visit, undefined, now),
       ...pending.facts,

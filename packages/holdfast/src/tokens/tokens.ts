@@ -6,7 +6,7 @@ import { type Duration, milliseconds } from '../duration.ts'
 import { InvalidExpiry, InvalidOption } from '../errors.ts'
 import { admit, isAdmitted, mayEnd } from '../records/admission.ts'
 import { create } from '../records/creating.ts'
-import { checkOthers, filterLabels, labelsOf, type Living } from '../records/envelope.ts'
+import { checkOthers, filterLabels, firstEnvelope, labelsOf, type Living } from '../records/envelope.ts'
 import type { EventListener } from '../records/events.ts'
 import { createNamed, freeNameOf } from '../records/names.ts'
 import { type Entry, Records } from '../records/records.ts'
@@ -125,21 +125,16 @@ export class Tokens {
     const epochs = await this.#records.marks.epochs(labels)
     const secret = mintSecret()
     const expiresAt = this.#expiry(options, now)
-    const envelope: Living = {
-      state: 'live',
+    const envelope = firstEnvelope(now, {
       digest: digestOf(secret),
-      past: [],
       user,
-      createdAt: now,
-      authenticatedAt: now,
       absolute: expiresAt,
-      latest: 0,
       epochs,
       data: {
         scopes: checkedScopes(options.scopes ?? []),
         ...(name === undefined ? {} : { name: checkedName(name) }),
       },
-    }
+    })
     const creation = { envelope, labels, expiresAt }
     const entry =
       name === undefined

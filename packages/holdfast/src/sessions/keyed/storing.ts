@@ -5,7 +5,7 @@
 
 import { ConflictingChange, SessionGone } from '../../errors.ts'
 import { kept } from '../../records/creating.ts'
-import { type Epochs, type JsonObject, labelsOf, type Living } from '../../records/envelope.ts'
+import { type Epochs, firstEnvelope, type JsonObject, labelsOf, type Living } from '../../records/envelope.ts'
 import { endForGood } from '../../records/forestalling.ts'
 import type { Decision, Entry, Found, Records } from '../../records/records.ts'
 import {
@@ -87,19 +87,15 @@ export class KeyedStoring {
     const now = records.now
     const { longest } = this.#settings
     const absolute = from?.absolute ?? (longest === never ? never : now + longest)
-    const envelope: Living = {
-      state: 'live',
+    const envelope = firstEnvelope(now, {
       // The id is the digest of the secret.
       digest: id,
-      past: [],
-      createdAt: from?.createdAt ?? now,
-      authenticatedAt: from?.authenticatedAt ?? now,
+      ...(from && { createdAt: from.createdAt, authenticatedAt: from.authenticatedAt }),
       absolute,
-      latest: 0,
       epochs: epochs ?? (labels.length === 0 ? {} : await records.marks.epochs(labels)),
       data,
       ...(user === undefined ? {} : { user }),
-    }
+    })
     const entry = await records.create(id, envelope, labels, Math.min(expiresAt, absolute))
     return entry && (await kept(records, entry))
   }
