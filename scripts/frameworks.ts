@@ -5,7 +5,6 @@
  * A framework whose packages can't be had is left out with the reason; where CI is set, that is a failure.
  */
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,6 +12,7 @@ import { Application, NotInstallable } from './frameworks/application.ts'
 import { Browser } from './frameworks/browser.ts'
 import { checks, shown } from './frameworks/checks.ts'
 import { type Framework, frameworks } from './frameworks/frameworks.ts'
+import { pack, run } from './packing.ts'
 import { root } from './root.ts'
 import { atEnd, tidyUp } from './tidy.ts'
 
@@ -28,7 +28,7 @@ const chosen = frameworks.filter(({ folder }) => wanted.length === 0 || wanted.i
 let tarball = ''
 const isPacked = await check('the library is built and packed', () => {
   run(process.execPath, [join(root, 'scripts/build.ts')])
-  tarball = pack()
+  tarball = join(temporary, pack('holdfast', temporary).filename)
 })
 for (const framework of isPacked ? chosen : []) {
   console.log(framework.name)
@@ -118,21 +118,6 @@ async function check(name: string, body: () => unknown): Promise<boolean> {
 async function every<T>(all: readonly T[], holds: (each: T) => Promise<boolean>): Promise<boolean> {
   for (const each of all) if (!(await holds(each))) return false
   return true
-}
-
-/** Packs the library, as it was built, and gives the tarball's path. */
-function pack(): string {
-  const output = run('npm', ['pack', '--json', '--workspace', 'holdfast', '--pack-destination', temporary])
-  const [packed] = Object.values(JSON.parse(output) as Record<string, { readonly filename: string }>)
-  if (!packed) throw new Error('npm pack made nothing')
-  return join(temporary, packed.filename)
-}
-
-function run(program: string, args: readonly string[]): string {
-  const { status, stdout, stderr, error } = spawnSync(program, args, { cwd: root, encoding: 'utf8' })
-  if (error) throw error
-  if (status !== 0) throw new Error(`${program} ${args.join(' ')} failed:\n${stdout}${stderr}`)
-  return stdout
 }
 
 function indented(text: string): string {

@@ -2,10 +2,10 @@
  * `npm run check:packages`: builds and packs both packages and uses them as their users will: installed from the
  * tarballs, on plain Node.js, without this repository around them.
  */
-import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pack, run } from './packing.ts'
 import { root } from './root.ts'
 import { atEnd, tidyUp } from './tidy.ts'
 
@@ -14,12 +14,6 @@ interface Manifest {
   readonly version: string
   readonly dependencies?: Readonly<Record<string, string>>
   readonly exports: Readonly<Record<string, unknown>>
-}
-
-interface Packed {
-  readonly filename: string
-  readonly unpackedSize: number
-  readonly files: readonly { readonly path: string }[]
 }
 
 const temporary = mkdtempSync(join(tmpdir(), 'holdfast-packages-'))
@@ -38,7 +32,7 @@ step('the server depends on this version of the library', () => {
 })
 step('build', () => run(process.execPath, [join(root, 'scripts/build.ts')]))
 
-const tarballs = { library: pack(library), server: pack(server) }
+const tarballs = { library: tarballOf(library), server: tarballOf(server) }
 
 step('publint', () => {
   for (const tarball of Object.values(tarballs)) run(bin('publint'), ['run', tarball, '--strict'])
@@ -82,13 +76,11 @@ function readManifest(folder: string): Manifest {
   return JSON.parse(readFileSync(join(root, 'packages', folder, 'package.json'), 'utf8')) as Manifest
 }
 
-/** Packs a package and gives the tarball's path. */
-function pack({ name }: Manifest): string {
+/** Packs a package, looks at what is in it, and gives the tarball's path. */
+function tarballOf({ name }: Manifest): string {
   let tarball = ''
   step(`pack ${name}`, () => {
-    const output = run('npm', ['pack', '--json', '--workspace', name, '--pack-destination', temporary])
-    const [packed] = Object.values(JSON.parse(output) as Record<string, Packed>)
-    if (!packed) throw new Error('npm pack made nothing')
+    const packed = pack(name, temporary)
     for (const wanted of ['LICENSE', 'README.md', 'package.json']) {
       if (!packed.files.some(({ path }) => path === wanted))
         throw new Error(`${wanted} is not in the package`)
@@ -126,14 +118,6 @@ function write(file: string, text: string): void {
 
 function bin(name: string): string {
   return join(root, 'node_modules/.bin', name)
-}
-
-/** Runs a program to its end and gives its standard output. Throws with all of its output when it fails. */
-function run(program: string, args: readonly string[], folder = root): string {
-  const { status, stdout, stderr, error } = spawnSync(program, args, { cwd: folder, encoding: 'utf8' })
-  if (error) throw error
-  if (status !== 0) throw new Error(`${program} ${args.join(' ')} failed:\n${stdout}${stderr}`)
-  return stdout
 }
 
 function step(name: string, work: () => unknown): void {
