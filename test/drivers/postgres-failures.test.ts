@@ -107,13 +107,7 @@ describe('PostgreSQL, half-open connections', { skip }, () => {
       HoldfastError,
     )
     proxy.silent = false
-    await until('it answers', async () => {
-      try {
-        return (await store.read(key)) !== undefined
-      } catch {
-        return false
-      }
-    })
+    await until('it answers', async () => (await store.read(key)) !== undefined)
   })
 })
 

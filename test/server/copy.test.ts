@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
 import type { ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, it, type TestContext } from 'node:test'
 import { openStore, type Store, Tokens } from 'holdfast'
 import { freshNamespace } from '../drivers/redis/targets.ts'
 import { inTerminal } from './in-terminal.ts'
-import { type Ended, folderFor, start, type Tree } from './running.ts'
+import { type Ended, ended, folderFor, start, type Tree } from './running.ts'
 import { cleared, servers } from './servers.ts'
 
 /** A folder with stores in files, and a namespace, for one test. */
@@ -48,15 +47,6 @@ function started(t: TestContext, folder: string, line: readonly string[]): Child
   const child = start(['store', 'copy', ...line], { folder })
   t.after(() => child.kill('SIGKILL'))
   return child
-}
-
-async function ended(child: ChildProcess): Promise<Ended> {
-  let out = ''
-  let err = ''
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => (out += text))
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => (err += text))
-  const [code] = (await once(child, 'close')) as [number | null]
-  return { code, out, err }
 }
 
 /** Waits until a store holds so many sessions. */

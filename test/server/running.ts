@@ -40,8 +40,13 @@ export interface Surroundings {
 /** Runs one command line to its end. */
 export async function holdfast(line: readonly string[], surroundings: Surroundings): Promise<Ended> {
   const child = start(line, surroundings)
-  const { out, err } = gathered(child)
   child.stdin?.end(surroundings.input ?? '')
+  return await ended(child)
+}
+
+/** Waits for the end of what was started just now. */
+export async function ended(child: ChildProcess): Promise<Ended> {
+  const { out, err } = gathered(child)
   const [code] = (await once(child, 'close')) as [number | null]
   return { code, out: out(), err: err() }
 }
