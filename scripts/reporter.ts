@@ -13,7 +13,9 @@ export interface Noted {
 }
 
 export type Line =
-  | { readonly kind: 'passed' | 'empty' | 'begun' | 'ended'; readonly file: string }
+  | { readonly kind: 'passed' | 'empty'; readonly file: string }
+  /** With the time, in milliseconds of `Date.now()`. */
+  | { readonly kind: 'begun' | 'ended'; readonly file: string; readonly at: number }
   | ({ readonly kind: 'failed' } & Noted)
   | ({ readonly kind: 'skipped' } & Noted)
 
@@ -32,9 +34,9 @@ function lineOf(event: TestEvent): Line | undefined {
     case 'test:fail':
       return lineOfResult(event)
     case 'test:dequeue':
-      return isFile(event.data) ? { kind: 'begun', file: event.data.file ?? '' } : undefined
+      return isFile(event.data) ? { kind: 'begun', file: event.data.file ?? '', at: Date.now() } : undefined
     case 'test:complete':
-      return isFile(event.data) ? { kind: 'ended', file: event.data.file ?? '' } : undefined
+      return isFile(event.data) ? { kind: 'ended', file: event.data.file ?? '', at: Date.now() } : undefined
     default:
       return undefined
   }

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { Line, Noted } from './reporter.ts'
 import { root } from './root.ts'
+import { type Standstill, Standstills } from './standstills.ts'
 import { atEnd } from './tidy.ts'
 
 const execute = promisify(execFile)
@@ -33,6 +34,8 @@ export interface SuiteResult {
   readonly node: string
   readonly passed: number
   readonly failed: readonly Noted[]
+  /** What failed while the machine stood still, and counts as it ended when its file was run again by itself. */
+  readonly repeated: readonly Noted[]
   readonly skipped: readonly Noted[]
   /** Files in which no test ran. */
   readonly empty: readonly string[]
@@ -43,25 +46,48 @@ export interface SuiteResult {
   readonly succeeded: boolean
 }
 
+/**
+ * Runs the files. Those in which a test failed while the machine stood still are run once more, one after the other:
+ * see docs/decisions/0022-standstills.md.
+ */
 export async function runSuite(options: SuiteOptions): Promise<SuiteResult> {
   const started = performance.now()
   const runtime = await inspect(options.node)
-  const folder = await mkdtemp(join(tmpdir(), 'holdfast-report-'))
-  atEnd(() => rm(folder, { recursive: true, force: true }))
-  const report = join(folder, 'report.jsonl')
-  const output = join(folder, 'output.txt')
+  const standstills = new Standstills()
+  const first = await runOnce(options, runtime)
+  const disturbed = disturbedFiles(first.lines, standstills.end())
 
-  const succeeded = await runNode(options, runtime, { report, output })
-  const lines = await readLines(report)
-  if (options.quiet && !succeeded) process.stdout.write(await readFile(output, 'utf8'))
-
+  let { lines, succeeded } = first
+  if (disturbed.size > 0) {
+    const again = await runOnce({ ...options, files: [...disturbed] }, runtime, 1)
+    const rest = lines.filter(({ file }) => !disturbed.has(file))
+    lines = [...rest, ...again.lines]
+    succeeded = again.succeeded && !rest.some(({ kind }) => kind === 'failed')
+  }
   return {
     node: runtime.version,
     ...count(lines),
+    repeated: failedOf(first.lines).filter(({ file }) => disturbed.has(file)),
     stalled: [...running(lines)],
     milliseconds: performance.now() - started,
     succeeded,
   }
+}
+
+interface Run {
+  readonly lines: readonly Line[]
+  readonly succeeded: boolean
+}
+
+/** @param concurrency Files at a time: one more than the cores that every machine has, as many tests wait. */
+async function runOnce(options: SuiteOptions, runtime: Runtime, concurrency = 3): Promise<Run> {
+  const folder = await mkdtemp(join(tmpdir(), 'holdfast-report-'))
+  atEnd(() => rm(folder, { recursive: true, force: true }))
+  const report = join(folder, 'report.jsonl')
+  const output = join(folder, 'output.txt')
+  const succeeded = await runNode(options, runtime, { report, output, concurrency })
+  if (options.quiet && !succeeded) process.stdout.write(await readFile(output, 'utf8'))
+  return { lines: await readLines(report), succeeded }
 }
 
 interface Runtime {
@@ -85,28 +111,31 @@ async function inspect(node: string): Promise<Runtime> {
 async function runNode(
   options: SuiteOptions,
   runtime: Runtime,
-  paths: { readonly report: string; readonly output: string },
+  {
+    report,
+    output: outputFile,
+    concurrency,
+  }: { readonly report: string; readonly output: string; readonly concurrency: number },
 ): Promise<boolean> {
   const reporter = fileURLToPath(new URL('reporter.ts', import.meta.url))
   const args = [
     [
       '--test',
-      // One more than the cores that every machine has: many tests wait.
-      '--test-concurrency=3',
+      `--test-concurrency=${concurrency}`,
       '--conditions=holdfast-source',
       '--disable-warning=ExperimentalWarning',
     ],
     ['--test-reporter=spec', '--test-reporter-destination=stdout'],
-    [`--test-reporter=${reporter}`, `--test-reporter-destination=${paths.report}`],
+    [`--test-reporter=${reporter}`, `--test-reporter-destination=${report}`],
     options.arguments ?? [],
     options.files,
   ].flat()
-  const output = options.quiet ? await open(paths.output, 'w') : undefined
+  const output = options.quiet ? await open(outputFile, 'w') : undefined
   const stdio: StdioOptions = output ? ['ignore', output.fd, output.fd] : ['ignore', 'inherit', 'inherit']
   const child = spawn(options.node, args, { cwd: root, stdio, env: environmentOf(options, runtime) })
   atEnd(() => stop(child))
 
-  const watch = watchProgress(child, paths.report, options.patience)
+  const watch = watchProgress(child, report, options.patience)
   const [code] = (await once(child, 'close')) as [number | null]
   clearInterval(watch)
   await output?.close()
@@ -165,6 +194,20 @@ async function readLines(report: string): Promise<readonly Line[]> {
     .map((line) => JSON.parse(line) as Line)
 }
 
+/** Files in which a test failed, and during which the machine stood still. */
+function disturbedFiles(lines: readonly Line[], standstills: readonly Standstill[]): ReadonlySet<string> {
+  const begun = new Map<string, number>()
+  const failed = new Set(failedOf(lines).map(({ file }) => file))
+  const disturbed = new Set<string>()
+  for (const line of lines) {
+    if (line.kind === 'begun') begun.set(line.file, line.at)
+    if (line.kind !== 'ended' || !failed.has(line.file)) continue
+    const from = begun.get(line.file) ?? line.at
+    if (standstills.some((each) => each.from < line.at && each.to > from)) disturbed.add(line.file)
+  }
+  return disturbed
+}
+
 function running(lines: readonly Line[]): ReadonlySet<string> {
   const files = new Set<string>()
   for (const { kind, file } of lines) {
@@ -178,8 +221,12 @@ function count(lines: readonly Line[]) {
   const of = (kind: Line['kind']) => lines.filter((line) => line.kind === kind)
   return {
     passed: of('passed').length,
-    failed: lines.filter((line) => line.kind === 'failed'),
+    failed: failedOf(lines),
     skipped: lines.filter((line) => line.kind === 'skipped'),
     empty: of('empty').map((line) => line.file),
   }
+}
+
+function failedOf(lines: readonly Line[]) {
+  return lines.filter((line) => line.kind === 'failed')
 }

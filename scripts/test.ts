@@ -126,6 +126,11 @@ function printSummary(result: SuiteResult, servers: Servers, faults: readonly st
   for (const { file, title, reason } of result.skipped) {
     console.log(`Skipped: ${title} (${relative(root, file)}): ${reason}`)
   }
+  for (const { file, title, reason } of result.repeated) {
+    console.log(
+      `Run again, because the machine stood still when it failed: ${title} (${relative(root, file)}): ${reason}`,
+    )
+  }
   for (const { file, title, reason } of result.failed) {
     console.log(`Failed: ${title} (${relative(root, file)}): ${reason}`)
   }
