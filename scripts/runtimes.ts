@@ -1,6 +1,7 @@
 /**
  * `npm run test:runtimes`: runs the tests on the lowest supported Node.js, on the one that development uses, and
- * on the newest. The other versions are installed when this is first run. `--fast` leaves out the slow tests.
+ * on the newest. The other versions are installed when this is first run. `--fast` is what remains to be tried after
+ * `npm test`: it leaves out the Node.js that runs this, the slow tests, and those of Bun and Deno.
  */
 import { execFile } from 'node:child_process'
 import { glob, readFile } from 'node:fs/promises'
@@ -18,8 +19,9 @@ const folder = join(root, 'scripts/runtimes')
 
 const { values: options } = parseArgs({ options: { fast: { type: 'boolean', default: false } } })
 
-/** Searches over schedules and faults of servers: what they find doesn't depend on the version of Node.js. */
-const slow = [
+/** Searches over schedules and faults of servers, and other runtimes: they don't depend on the version of Node.js. */
+const left = [
+  /^test\/examples\/runtimes\.test\.ts$/,
   /^test\/(models|records|stores|testing)\//,
   /-(acknowledge|failover|failures|faults|full|memory|processes|sentinel)\.test\.ts$/,
   /^test\/server\/(check|copy)\.test\.ts$/,
@@ -28,7 +30,7 @@ const slow = [
 const nodes = await findNodes()
 const files: string[] = []
 for await (const file of glob('test/**/*.test.ts', { cwd: root })) {
-  if (!(options.fast && isSlow(file))) files.push(join(root, file))
+  if (!(options.fast && isLeftOut(file))) files.push(join(root, file))
 }
 chooseTemporaryFolder()
 const servers = await getServers(serverKinds)
@@ -41,12 +43,17 @@ for (const node of nodes) {
     quiet: true,
     patience: 300_000,
   })
-  const { passed, failed, skipped, milliseconds, succeeded } = result
+  const { passed, failed, skipped, repeated, milliseconds, succeeded } = result
   const good = succeeded && passed > 0
   const counts = `${passed} passed, ${failed.length} failed, ${skipped.length} skipped`
   console.log(
     `Node.js ${result.node}: ${good ? '' : 'FAILED, '}${counts}, ${(milliseconds / 1000).toFixed(1)} s`,
   )
+  for (const { file, title, reason } of repeated) {
+    console.log(
+      `  run again, because the machine stood still when it failed: ${title} (${relative(root, file)}): ${reason}`,
+    )
+  }
   for (const { file, title, reason } of failed) {
     console.log(`  ${title} (${relative(root, file)}): ${reason}`)
   }
@@ -55,11 +62,11 @@ for (const node of nodes) {
 }
 await tidyUp()
 
-function isSlow(file: string): boolean {
-  return slow.some((each) => each.test(file.replaceAll('\\', '/')))
+function isLeftOut(file: string): boolean {
+  return left.some((each) => each.test(file.replaceAll('\\', '/')))
 }
 
-/** This Node.js and those in `scripts/runtimes`, oldest first. */
+/** Those in `scripts/runtimes` and, where all is to be tried, this one: oldest first. */
 async function findNodes(): Promise<readonly string[]> {
   const manifest = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as {
     readonly dependencies: Readonly<Record<string, string>>
@@ -72,7 +79,8 @@ async function findNodes(): Promise<readonly string[]> {
     console.log(`Installing Node.js ${others.map((other) => other.version).join(' and ')} ...`)
     await execute('npm', ['ci'], { cwd: folder, shell: process.platform === 'win32' })
   }
-  const all = [...others, { path: process.execPath, version: process.versions.node }]
+  const own = { path: process.execPath, version: process.versions.node }
+  const all = options.fast ? others : [...others, own]
   return all
     .sort((a, b) => a.version.localeCompare(b.version, 'en', { numeric: true }))
     .map(({ path }) => path)

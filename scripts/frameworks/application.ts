@@ -12,7 +12,7 @@ import { atEnd } from '../tidy.ts'
 import type { Framework } from './frameworks.ts'
 
 /** How long an application may take to listen, and to stop, in milliseconds. */
-const patience = 30_000
+const patience = 120_000
 
 /** How long installing or building it may take, in milliseconds. */
 const longPatience = 180_000

@@ -31,8 +31,8 @@ export interface Running {
   stop(): Promise<{ readonly code: number | null; readonly complaints: string }>
 }
 
-/** How long an example may take to listen, and to stop, in milliseconds. */
-const patience = 20_000
+/** Milliseconds that an example may take to listen, and to stop: a disk may need long to read its runtime. */
+const patience = 120_000
 
 /**
  * Starts `server.ts` of an example.
