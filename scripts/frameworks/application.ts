@@ -15,7 +15,7 @@ import type { Framework } from './frameworks.ts'
 const patience = 120_000
 
 /** How long installing or building it may take, in milliseconds. */
-const longPatience = 180_000
+const longPatience = 600_000
 
 /** What npm says where there is no registry, or not all of its packages. */
 const noRegistry =
@@ -109,7 +109,9 @@ export class Application {
   }
 
   async #npm(command: string, ...packages: readonly string[]): Promise<void> {
-    const quietly = ['--no-audit', '--no-fund', '--prefer-offline', '--fetch-retries=1']
+    // Who works without a network is told so soon.
+    const retries = process.env['CI'] === 'true' ? 5 : 1
+    const quietly = ['--no-audit', '--no-fund', '--prefer-offline', `--fetch-retries=${retries}`]
     await this.#execute('npm', [command, ...quietly, ...packages])
   }
 

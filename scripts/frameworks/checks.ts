@@ -8,7 +8,7 @@ import type { Framework, Shown } from './frameworks.ts'
 export type Check = (framework: Framework, url: string) => Promise<void>
 
 /** How long a server is given to begin with a request whose body it has not yet, in milliseconds. */
-const head = 1000
+const head = 2_500
 
 /** How often something is tried that a server might do in the wrong order. */
 const tries = 10
