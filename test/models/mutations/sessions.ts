@@ -101,7 +101,7 @@ export const sessions = [
         },
         {
           file: 'sessions/expiry.ts',
-          from: 'if (now >= envelope.authenticatedAt + longest) return true',
+          from: 'if (now >= Math.max(envelope.authenticatedAt, envelope.createdAt) + longest) return true',
           to: 'if (longest < 0) return true',
         },
         {

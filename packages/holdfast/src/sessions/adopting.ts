@@ -147,6 +147,8 @@ export class Adopting {
     const user = userOf(adoption, row)
     const plain = firstEnvelope(now, {
       digest: digestOf(secret),
+      // Nobody has proved anything here, and nobody knows when they did so there: it is never fresh.
+      authenticatedAt: 0,
       absolute: absoluteEnd(settings, false, now),
       // Its tombstone must outlive the row, not only the idle timeout: a backup may bring that one back.
       latest: row.expiresAt,

@@ -79,7 +79,8 @@ export function absoluteEnd(settings: SessionSettings, remembered: boolean, now:
 export function isOutOfTime(settings: SessionSettings, { record, envelope }: Entry, now: number): boolean {
   const facts = factsOf(envelope)
   const longest = facts.remembered === true ? settings.remember.absolute : settings.absolute
-  if (now >= envelope.authenticatedAt + longest) return true
+  // Who was adopted has never logged in here, so that their session counts from its creation.
+  if (now >= Math.max(envelope.authenticatedAt, envelope.createdAt) + longest) return true
   if (facts.expiry === undefined && facts.until === undefined && facts.remembered === undefined) {
     return now >= record.touchedAt + settings.idle + settings.touchAfter
   }

@@ -13,6 +13,7 @@ export interface SessionInfo<Data extends object = JsonObject> {
   readonly labels: readonly Label[]
   /** Milliseconds since 1970 UTC, as all instants. */
   readonly createdAt: number
+  /** When its user last logged in; 0 where nobody knows, because it was adopted. */
   readonly authenticatedAt: number
   /** When it was last used, as exactly as `touchEvery` has it. */
   readonly touchedAt: number

@@ -110,7 +110,10 @@ export class Session<Data extends object = JsonObject> extends Dictionary<Data> 
     return this.#holding.known?.entry.envelope.createdAt
   }
 
-  /** When its user last logged in, milliseconds since 1970 UTC; its creation where nobody did. */
+  /**
+   * When its user last logged in, milliseconds since 1970 UTC; its creation where nobody did, and 0 where that was in
+   * another library and nobody knows when.
+   */
   get authenticatedAt(): number | undefined {
     this.copy.accessed = true
     return this.#holding.known?.entry.envelope.authenticatedAt

@@ -1,0 +1,63 @@
+/** What another library has stored, once it was adopted: how its times count. How a door adopts is in test/web. */
+
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { adoptedParts } from '../../packages/holdfast/src/credentials/adopted.ts'
+import type { OldArrival } from '../../packages/holdfast/src/sessions/adopting.ts'
+import type { Sessions } from '../../packages/holdfast/src/sessions/sessions.ts'
+import type { Session } from '../../packages/holdfast/src/sessions/session.ts'
+import type { Visit } from '../../packages/holdfast/src/sessions/visit.ts'
+import { hour, minute, Stage } from './stage.ts'
+
+const options = { retention: '90d', idle: '30m', absolute: '8h' } as const
+
+/** The other library's cookie of ada, whose row there lives so long. */
+function arrival(stage: Stage, left: number, sid = 'sid'): OldArrival {
+  const rows = new Map([[sid, { data: { basket: ['pear'] }, expiresAt: stage.clock.now() + left }]])
+  const from = {
+    description: 'rows of the test',
+    read: (each: string) => Promise.resolve(rows.get(each)),
+    remove: (each: string) => {
+      rows.delete(each)
+      return Promise.resolve()
+    },
+  }
+  return {
+    adoption: { from, user: () => 'ada', data: (data) => data },
+    credential: () => ({ sid, parts: adoptedParts(sid, 'signature') }),
+  }
+}
+
+async function adopted(sessions: Sessions, old: OldArrival, visit: Visit = {}): Promise<Session> {
+  return await sessions.openOrAdopt(old, undefined, visit).load()
+}
+
+describe('an adopted session', () => {
+  it('is not fresh before its user has proved something here', async () => {
+    const stage = new Stage(options)
+    const session = await adopted(stage.sessions, arrival(stage, hour))
+    assert.deepEqual([session.user, session.isFresh('5m'), session.authenticatedAt], ['ada', false, 0])
+    assert.equal((await stage.sessions.list({ user: 'ada' })).sessions[0]?.authenticatedAt, 0)
+    await session.rotate()
+    assert.equal(session.isFresh('5m'), false)
+    await session.stepUp('otp')
+    assert.deepEqual([session.isFresh('5m'), session.isFresh('5m', 'otp')], [true, true])
+    const other = await adopted(stage.sessions, arrival(stage, hour, 'other'))
+    await other.login('ada')
+    assert.deepEqual([other.isFresh('5m'), other.authenticatedAt], [true, stage.clock.now()])
+  })
+
+  it('has its absolute timeout from the adoption on', async () => {
+    const stage = new Stage(options)
+    const { credential, endsAt } = await adopted(stage.sessions, arrival(stage, hour))
+    assert.equal(endsAt, stage.clock.now() + 8 * hour)
+    for (let used = 0; used < 15; used++) {
+      stage.clock.advance(30 * minute)
+      assert.equal((await stage.sessions.load(credential)).user, 'ada')
+    }
+    const shortened = stage.process({ absolute: '7h' })
+    assert.equal((await shortened.load(credential)).isNew, true)
+    stage.clock.advance(30 * minute)
+    assert.equal((await stage.sessions.load(credential)).isNew, true)
+  })
+})
