@@ -10,7 +10,7 @@ import { Stage } from './stage.ts'
 
 interface Basket {
   theme?: 'light' | 'dark'
-  readonly items?: string[]
+  items?: string[]
 }
 
 /** The same in both libraries: an older form had one item, in `item`. */
@@ -182,6 +182,93 @@ for (const [name, schema] of Object.entries(schemas)) {
       const session = await sessions.load(credential)
       await session.login('bob')
       assert.deepEqual((await older.load(session.credential)).data, {})
+    })
+
+    it('messages come and go beside what it refuses, and nothing of that is lost', async () => {
+      const { sessions, older } = both(schema)
+      const started = await older.start({ data: { theme: 'pink', left: 1 } })
+      started.flash('info', 'before')
+      await started.save()
+      const { credential } = started
+      const first = await sessions.load(credential)
+      assert.deepEqual(first.takeFlashes(), [{ kind: 'info', value: 'before' }])
+      first.flash('info', 'after')
+      first.setTestCookie()
+      await first.save()
+      assert.deepEqual([first.data, first.testCookieWorked()], [{}, true])
+      assert.deepEqual((await older.load(credential)).data, { theme: 'pink', left: 1 })
+      const second = await sessions.load(credential)
+      second.set('theme', 'dark')
+      await second.save()
+      assert.deepEqual(second.data, { theme: 'dark' })
+      await second.update((data) => {
+        data.items = ['one']
+      })
+      const last = await older.load(credential)
+      assert.deepEqual(last.data, { theme: 'dark', items: ['one'] })
+      assert.deepEqual([last.takeFlashes().length, last.testCookieWorked()], [1, true])
+      const hidden = await older.start({ data: { theme: 'pink' } })
+      hidden.flash('info', 'kept')
+      await hidden.save()
+      await (
+        await sessions.load(hidden.credential)
+      ).update((data) => {
+        data.theme = 'dark'
+      })
+      assert.equal((await sessions.load(hidden.credential)).takeFlashes().length, 1, 'by an update')
+    })
+
+    it('keys that it only leaves out stay stored, and are not shown: a newer release has put them there', async () => {
+      const { stage, sessions, older: newer } = both(schema)
+      const { credential, id = '' } = await newer.start({
+        user: 'ada',
+        data: { theme: 'dark', cart: ['book'] },
+      })
+      const stored = async () => (await newer.load(credential)).data
+      const calls = await stage.callsOf(async () => {
+        assert.deepEqual((await sessions.load(credential)).data, { theme: 'dark' })
+      })
+      assert.deepEqual(
+        calls.filter(({ writes }) => writes),
+        [],
+      )
+      assert.deepEqual((await sessions.get(id))?.data, { theme: 'dark' })
+      assert.deepEqual(await stored(), { theme: 'dark', cart: ['book'] })
+      const session = await sessions.load(credential)
+      session.set('theme', 'light')
+      await session.save()
+      assert.deepEqual(session.data, { theme: 'light' })
+      const seen = await session.update((data) => {
+        const before = { ...data }
+        data.items = ['pen']
+        return before
+      })
+      assert.deepEqual([seen, session.data], [{ theme: 'light' }, { theme: 'light', items: ['pen'] }])
+      assert.deepEqual(await stored(), { theme: 'light', items: ['pen'], cart: ['book'] })
+      session.clear()
+      await session.save()
+      assert.deepEqual(await stored(), {})
+      assert.deepEqual(stage.events, [])
+    })
+
+    it('refuses a key that it would leave out, and names it, but none in an older form', async () => {
+      const { sessions, older } = both(schema)
+      const refused = { code: 'HOLDFAST_INVALID_DATA', message: /returnTo/ }
+      const session = await sessions.start({ data: { theme: 'dark' } })
+      session.set('returnTo' as never, '/a' as never)
+      await assert.rejects(session.save(), refused)
+      session.delete('returnTo' as never)
+      await assert.rejects(
+        session.update((data) => {
+          Object.assign(data, { theme: 'light', returnTo: '/a' })
+        }),
+        refused,
+      )
+      await assert.rejects(sessions.start({ data: { returnTo: '/a' } as never }), refused)
+      assert.deepEqual((await older.load(session.credential)).data, { theme: 'dark' })
+      session.set('item' as never, 'pen' as never)
+      await session.save()
+      assert.deepEqual((await sessions.load(session.credential)).data, { theme: 'dark', items: ['pen'] })
     })
 
     it('sees the application’s keys only: messages go past it', async () => {

@@ -146,9 +146,9 @@ export const sessionObject = [
       name: 'what the schema refuses is shown after a rotation',
       edits: [
         {
-          file: 'sessions/storing.ts',
-          from: 'if (!isHidden || !sameData(',
-          to: 'if (isHidden || !isHidden || !sameData(',
+          file: 'sessions/held.ts',
+          from: 'return sameData(was, is) ?',
+          to: 'return !isHidden && sameData(was, is) ?',
         },
       ],
       titles: ['does not show what it refuses'],

@@ -10,6 +10,7 @@ import type { Awaitable } from '../store/contract.ts'
 import type { Label } from '../store/record.ts'
 import type { OldArrival } from './adopting.ts'
 import { type Facts, type FactsChange, factsOf } from './facts.ts'
+import { shownOf } from './held.ts'
 import type { Login } from './login.ts'
 import type { Held, Pending, Storing } from './storing.ts'
 import type { Visit } from './visit.ts'
@@ -188,7 +189,7 @@ export class Holding {
 
   hold(held: Held): void {
     this.held = held
-    this.#copy.rebase(held.isHidden === true ? {} : held.entry.envelope.data)
+    this.#copy.rebase(shownOf(held))
   }
 
   /** What was stored is not there any more. */

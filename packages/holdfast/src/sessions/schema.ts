@@ -35,23 +35,72 @@ export function checkSchema(schema: SessionSchema): void {
   )
 }
 
-/** What a schema makes of stored data: `undefined` where it refuses it. */
-export async function migrated(schema: SessionSchema, data: JsonObject): Promise<JsonObject | undefined> {
+/** What a schema makes of stored data. */
+export interface Migrated {
+  /** What is to be stored: the same object where that is stored already. */
+  readonly data: JsonObject
+  /** Keys of it that are not shown: the schema leaves them out. */
+  readonly hidden: readonly string[]
+}
+
+/**
+ * What a schema makes of stored data: `undefined` where it refuses it. Where it does nothing but leave keys out, they
+ * may be those of a newer release, which goes on beside this one: they stay stored, and are not shown.
+ */
+export async function migrated(schema: SessionSchema, data: JsonObject): Promise<Migrated | undefined> {
   const [own, reserved] = parted(data)
   const checked = await schema['~standard'].validate(structuredClone(own))
   if (checked.issues) return undefined
   const next = { ...storableData(checked.value as JsonObject), ...reserved }
-  return sameData(next, data) ? data : next
+  const hidden = Object.keys(data).filter((name) => !Object.hasOwn(next, name))
+  return sameData(next, without(data, hidden)) ? { data, hidden } : { data: next, hidden: [] }
 }
 
-/** Refuses data that must not be stored. @throws {InvalidData} */
-export async function checkData(schema: SessionSchema, data: JsonObject): Promise<void> {
+/**
+ * Refuses data that must not be stored.
+ *
+ * @param set The keys that are set now: one that the schema leaves out would never be seen again.
+ * @throws {InvalidData}
+ */
+export async function checkData(
+  schema: SessionSchema,
+  data: JsonObject,
+  set: readonly string[] = Object.keys(data),
+): Promise<void> {
   const [own] = parted(data)
-  const { issues } = await schema['~standard'].validate(structuredClone(own))
-  if (!issues) return
+  const made = await schema['~standard'].validate(structuredClone(own))
+  if (made.issues) throw refused(made.issues)
+  const missing = set.filter((name) => Object.hasOwn(own, name) && !Object.hasOwn(made.value as object, name))
+  for (const name of missing) {
+    const others = await schema['~standard'].validate(structuredClone(without(own, [name])))
+    // A key in an older form has made something else.
+    if (others.issues || !sameData(made.value as JsonObject, others.value as JsonObject)) continue
+    throw refused([{ message: 'the schema has no such key, and leaves it out', path: [name] }])
+  }
+}
+
+/** Data as it is shown, messages too, and what is stored beside it. What the schema refuses is neither. */
+export async function seenThrough(
+  schema: SessionSchema | undefined,
+  data: JsonObject,
+): Promise<readonly [shown: JsonObject, beside: JsonObject]> {
+  if (!schema) return [data, {}]
+  const made = await migrated(schema, data)
+  if (!made) return [parted(data)[1], {}]
+  const shown = without(made.data, made.hidden)
+  return [shown, without(made.data, Object.keys(shown))]
+}
+
+/** Data without some of its keys. */
+export function without(data: JsonObject, names: readonly string[]): JsonObject {
+  if (names.length === 0) return data
+  return Object.fromEntries(Object.entries(data).filter(([name]) => !names.includes(name)))
+}
+
+function refused(issues: readonly SchemaIssue[]): InvalidData {
   const named = issues.map(({ message, path = [] }) => ({ message, path: path.map(segment).join('.') }))
   const told = named.map(({ message, path }) => (path === '' ? message : `${path}: ${message}`)).join('; ')
-  throw new InvalidData(`the schema of the sessions refuses what was to be stored: ${told}`, named)
+  return new InvalidData(`the schema of the sessions refuses what was to be stored: ${told}`, named)
 }
 
 function segment(step: PropertyKey | { readonly key: PropertyKey }): string {

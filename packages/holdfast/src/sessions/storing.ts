@@ -18,26 +18,20 @@ import {
   isUnchanged,
   onceOnly,
   reapplied,
-  sameData,
   storableData,
 } from '../records/saving.ts'
 import type { Awaitable } from '../store/contract.ts'
 import type { Instant, Label } from '../store/record.ts'
-import { parted } from './dictionary.ts'
+import { isReserved, parted } from './dictionary.ts'
 import { absoluteEnd, expiryOf, touchAfter } from './expiry.ts'
 import { type FactsChange, withFacts, withoutFacts } from './facts.ts'
+import { besides, type Held, heldAs, seenAs } from './held.ts'
 import type { SessionSettings } from './options.ts'
 import { epochsAfter, isAnother, type Login } from './login.ts'
-import { checkData, migrated, type SessionSchema } from './schema.ts'
+import { checkData, migrated, type SessionSchema, seenThrough } from './schema.ts'
 import { opening, seen, type Visit } from './visit.ts'
 
-/** A session's record and the secret that its client carries from now on. */
-export interface Held {
-  readonly entry: Entry
-  readonly secret: string
-  /** The schema refuses what is stored: it is not shown, and the first change replaces it. */
-  readonly isHidden?: boolean
-}
+export type { Held } from './held.ts'
 
 /** What a request changes. */
 export interface Pending extends Changes {
@@ -134,23 +128,23 @@ export class Storing {
    * refuses it. `undefined` for a session that has ended.
    */
   async migrate(held: Held, schema: SessionSchema): Promise<Held | undefined> {
-    const { entry, secret } = held
+    const { entry } = held
     const first = await migrated(schema, entry.envelope.data)
-    if (first === entry.envelope.data) return held
-    if (!first) return { ...held, isHidden: true }
+    if (!first || first.data === entry.envelope.data) return seenAs(held, first)
     return await this.records.amend<Held | undefined>(
       entry.record.key.id,
       entry,
       async (found) => {
         const fresh = this.#mine(found, held)
         if (!fresh) return { stop: undefined }
-        const data = await migrated(schema, fresh.envelope.data)
-        if (!data) return { stop: { entry: fresh, secret, isHidden: true } }
-        if (data === fresh.envelope.data) return { stop: { entry: fresh, secret } }
+        const made = await migrated(schema, fresh.envelope.data)
+        if (!made || made.data === fresh.envelope.data) {
+          return { stop: seenAs({ ...held, entry: fresh }, made) }
+        }
         const { expiresAt, touchedAt } = fresh.record
         return {
-          write: { envelope: { ...fresh.envelope, data }, expiresAt, touchedAt },
-          answer: (written) => ({ entry: written, secret }),
+          write: { envelope: { ...fresh.envelope, data: made.data }, expiresAt, touchedAt },
+          answer: (written) => ({ ...held, entry: written }),
         }
       },
       { repeatable: true },
@@ -159,8 +153,7 @@ export class Storing {
 
   /** Data as it is shown: in the schema's present form, and nothing where the schema refuses it. */
   async shown(data: JsonObject): Promise<JsonObject> {
-    const { schema } = this.settings
-    return schema ? ((await migrated(schema, data)) ?? {}) : data
+    return (await seenThrough(this.settings.schema, data))[0]
   }
 
   /** Runs a function on the newest data, again where another request was faster. @throws {SessionGone} */
@@ -176,16 +169,19 @@ export class Storing {
       async (found) => {
         const fresh = this.#mine(found, held)
         if (!fresh) return { stop: undefined }
-        const [data, reserved] = parted(await this.shown(fresh.envelope.data))
+        const [shown, beside] = await seenThrough(this.settings.schema, fresh.envelope.data)
+        const [data, reserved] = parted(shown)
         const given = structuredClone(data)
         const answer = change(given)
         if (answer instanceof Promise) throw new TypeError('the function of update must not be asynchronous')
-        const next = await this.#checked({ ...storableOwn(given), ...reserved })
+        const own = storableOwn(given)
+        const added = Object.keys(own).filter((name) => !Object.hasOwn(data, name))
+        const next = await this.#checked({ ...beside, ...own, ...reserved }, added)
         const facts = seen(this.settings, visit, fresh, this.records.now)
         const envelope = withFacts({ ...fresh.envelope, data: next }, facts)
         return {
           write: { envelope, ...this.#used(fresh, visit) },
-          answer: (entry) => ({ held: { entry, secret: held.secret }, answer }),
+          answer: (entry) => ({ held: besides(entry, held.secret, Object.keys(beside)), answer }),
         }
       },
       { repeatable: false },
@@ -340,7 +336,7 @@ export class Storing {
   /** My changes on the newest copy. @throws {InvalidData} */
   #merged(fresh: Entry, held: Held, changes: Changes, uncertain: boolean): Awaitable<Applied> {
     const { schema } = this.settings
-    if (schema && !isUnchanged(changes)) return this.#checkedMerge(schema, fresh, held, changes, uncertain)
+    if (schema && changesOwn(changes)) return this.#checkedMerge(schema, fresh, held, changes, uncertain)
     return this.#merge(fresh, held, changes, uncertain)
   }
 
@@ -353,8 +349,10 @@ export class Storing {
   ): Promise<Applied> {
     // What is hidden is replaced; but what another request has put in its place meanwhile is not.
     const isRefused = held.isHidden === true && !(await migrated(schema, fresh.envelope.data))
-    const merged = this.#merge(fresh, held, isRefused ? { ...changes, cleared: true } : changes, uncertain)
-    if (!merged.conflicts) await checkData(schema, merged.data)
+    const merged = isRefused
+      ? { data: applied(parted(fresh.envelope.data)[1], changes) }
+      : this.#merge(fresh, held, changes, uncertain)
+    if (!merged.conflicts) await checkData(schema, merged.data, [...changes.keys.keys()])
     return merged
   }
 
@@ -427,8 +425,8 @@ export class Storing {
   }
 
   /** @throws {InvalidData} */
-  async #checked(data: JsonObject): Promise<JsonObject> {
-    if (this.settings.schema) await checkData(this.settings.schema, data)
+  async #checked(data: JsonObject, set?: readonly string[]): Promise<JsonObject> {
+    if (this.settings.schema) await checkData(this.settings.schema, data, set)
     return data
   }
 
@@ -461,10 +459,9 @@ function hasOlderBase({ keys }: Changes): boolean {
   return false
 }
 
-/** What was stored; hidden is what was hidden before, and nothing that replaced it. */
-function heldAs({ entry: before, isHidden = false }: Held, entry: Entry, secret: string): Held {
-  if (!isHidden || !sameData(before.envelope.data, entry.envelope.data)) return { entry, secret }
-  return { entry, secret, isHidden }
+/** Whether anything but messages is changed: those are past every schema. */
+function changesOwn({ cleared, keys }: Changes): boolean {
+  return cleared || [...keys.keys()].some((name) => !isReserved(name))
 }
 
 /** What the function of an update has made. @throws {InvalidValue} */
