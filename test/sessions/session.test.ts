@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { runInNewContext } from 'node:vm'
 import type { Session } from '../../packages/holdfast/src/sessions/session.ts'
 import { Stage } from './stage.ts'
 
@@ -129,6 +130,50 @@ describe('reading and changing', () => {
     assert.equal(session.modified, false)
   })
 
+  it('what JSON would change without a word is refused as well, also inside of a value', async () => {
+    const stage = new Stage()
+    const session = await stored(stage, { n: 0, list: [] })
+    class Money {
+      readonly cents = 1
+    }
+    const changed = [NaN, -Infinity, new Map([[1, 2]]), new Set([1]), /x/, new Uint8Array(2), new Money()]
+    for (const value of [...changed, new Date(NaN)]) {
+      for (const given of [value, [value], { deep: [{ value }] }]) {
+        assert.throws(() => session.set('a', given as never), { code: 'HOLDFAST_INVALID_VALUE' })
+        assert.throws(() => session.flash('info', given as never), { code: 'HOLDFAST_INVALID_VALUE' })
+        await assert.rejects(
+          session.update((data) => {
+            data['a'] = given as never
+          }),
+          { code: 'HOLDFAST_INVALID_VALUE' },
+        )
+      }
+    }
+    assert.equal(session.modified, false)
+    const list = session.get('list') as unknown as unknown[]
+    list.push(new Map())
+    await assert.rejects(session.save(), { code: 'HOLDFAST_INVALID_VALUE', message: /"list".*Map/ })
+    list.pop()
+    const plain: unknown[] = [
+      Object.create(null),
+      runInNewContext('({ a: 1 })'),
+      new Date(0),
+      new URL('http://x.test'),
+    ]
+    session.set('a', [...plain, { left: undefined, out: () => 1 }, -1.5] as never)
+    await session.save()
+    const expected = [{}, { a: 1 }, '1970-01-01T00:00:00.000Z', 'http://x.test/', {}, -1.5]
+    assert.deepEqual((await stage.sessions.load(session.credential)).get('a'), expected)
+  })
+
+  it('what is no name and no value at all is refused with a code', async () => {
+    const session = await stored(new Stage())
+    for (const name of [1, null, undefined, Symbol('x')]) {
+      assert.throws(() => session.set(name as never, 1), { code: 'HOLDFAST_INVALID_VALUE' })
+    }
+    assert.throws(() => session.update(null as never), { code: 'HOLDFAST_INVALID_VALUE' })
+  })
+
   it('nothing in it reaches a prototype, and nothing is dropped without a word', async () => {
     const session = await stored(new Stage())
     const parsed: unknown = JSON.parse('{"a":{"__proto__":{"admin":true}}}')
@@ -136,6 +181,7 @@ describe('reading and changing', () => {
       assert.throws(() => session.set('a', value as never), { code: 'HOLDFAST_INVALID_VALUE' })
     }
     assert.throws(() => session.set('__proto__', 1), { code: 'HOLDFAST_INVALID_VALUE' })
+    assert.throws(() => session.set('constructor', { prototype: 1 }), { code: 'HOLDFAST_INVALID_VALUE' })
     session.set('text', '"__proto__"')
     await session.save()
     assert.equal(({} as Record<string, unknown>)['admin'], undefined)

@@ -115,6 +115,18 @@ export function onceOnly(policy: ConflictPolicy): ConflictPolicy {
  * @throws {InvalidValue} when it is not JSON, or has a name in it through which prototypes are reached.
  */
 export function storable(name: string, value: unknown): Json {
+  const json = asJson(name, value)
+  const changed = changedByJson(value)
+  if (changed === undefined) return json
+  throw new InvalidValue(`the value of ${JSON.stringify(name)} has ${changed} in it, which is not JSON`)
+}
+
+/**
+ * The same with the meaning of `JSON.stringify`, which makes something else of what is not JSON.
+ *
+ * @throws {InvalidValue} when it makes nothing of it, or it has a name in it through which prototypes are reached.
+ */
+export function asJson(name: string, value: unknown): Json {
   if (typeof name !== 'string' || name === '__proto__') {
     throw new InvalidValue(`${JSON.stringify(name)} cannot be a key of a session`)
   }
@@ -128,13 +140,42 @@ export function storable(name: string, value: unknown): Json {
   if (text === undefined)
     throw new InvalidValue(`the value of ${JSON.stringify(name)} is ${typeof value}, not JSON`)
   const suspicious = text.includes('"__proto__"') || text.includes('"prototype"')
-  return JSON.parse(text, suspicious ? refusePrototypes : undefined) as Json
+  if (!suspicious) return JSON.parse(text) as Json
+  return refusePrototypes(name, JSON.parse(text, refusePrototypes)) as Json
 }
 
-/** All of some data as the store will give it back. Names that stand for `undefined` are left out. */
-export function storableData(data: JsonObject): JsonObject {
+/**
+ * All of some data as the store will give it back. Names that stand for `undefined` are left out.
+ *
+ * @param made What is made of each value.
+ */
+export function storableData(data: JsonObject, made = storable): JsonObject {
   const given = Object.entries(data).filter(([, value]) => value !== undefined)
-  return Object.fromEntries(given.map(([name, value]) => [name, storable(name, value)]))
+  return Object.fromEntries(given.map(([name, value]) => [name, made(name, value)]))
+}
+
+/** What JSON would change without a word; `undefined` where nothing of that is there. What it leaves out is no matter. */
+function changedByJson(value: unknown): string | undefined {
+  if (typeof value === 'number') return Number.isFinite(value) ? undefined : String(value)
+  if (typeof value !== 'object' || value === null) return undefined
+  if (!Array.isArray(value)) {
+    if (typeof (value as { toJSON?: unknown }).toJSON === 'function') {
+      return value instanceof Date && Number.isNaN(value.getTime()) ? 'an invalid date' : undefined
+    }
+    if (!isPlain(value))
+      return `an object of ${(value.constructor as { name?: string } | undefined)?.name ?? 'a class'}`
+  }
+  for (const each of Array.isArray(value) ? (value as unknown[]) : Object.values(value)) {
+    const changed = changedByJson(each)
+    if (changed !== undefined) return changed
+  }
+  return undefined
+}
+
+/** Whether an object is of no class. `Object.prototype` may be another one: that of a `vm` context. */
+function isPlain(value: object): boolean {
+  const prototype = Object.getPrototypeOf(value) as object | null
+  return prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
 /** What reading leaves out must not be written: it would be lost without a word. */

@@ -12,7 +12,7 @@ import { kept } from '../records/creating.ts'
 import { firstEnvelope, type JsonObject, labelsOf } from '../records/envelope.ts'
 import { endForGood } from '../records/forestalling.ts'
 import type { Entry } from '../records/records.ts'
-import { storableData } from '../records/saving.ts'
+import { asJson, storableData } from '../records/saving.ts'
 import { isLive } from '../store/record.ts'
 import { absoluteEnd, expiryOf } from './expiry.ts'
 import { withFacts } from './facts.ts'
@@ -154,7 +154,7 @@ export class Adopting {
       latest: row.expiresAt,
       // Nobody knows what was revoked since it was stored there: every mark of its user strikes it.
       epochs: {},
-      data: storableData(adoption.data(row.data) as JsonObject),
+      data: storableData(adoption.data(row.data) as JsonObject, asJson),
       ...(user === undefined ? {} : { user }),
     })
     const envelope = withFacts(plain, opening(settings, visit, undefined, now))

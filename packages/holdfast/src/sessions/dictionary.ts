@@ -71,10 +71,11 @@ export abstract class Dictionary<Data extends object = JsonObject> {
 
   /**
    * @throws {InvalidValue} when the value is not JSON, or the name is `__proto__` or one that is used for messages.
-   *   What JSON leaves out inside of a value (functions, `undefined`) is left out.
+   *   What JSON leaves out inside of a value (functions, `undefined`) is left out. What has a `toJSON`, such as a
+   *   `Date`, is what that makes of it; an object of another class, a `Map` and `NaN` are not JSON.
    */
   set<K extends keyof Data & string>(name: K, value: Data[K]): void {
-    if (isReserved(name))
+    if (typeof name === 'string' && isReserved(name))
       throw new InvalidValue(`the key ${JSON.stringify(name)} is used for messages and tests`)
     this.copy.set(name, value)
   }

@@ -235,7 +235,8 @@ export class Session<Data extends object = JsonObject> extends Dictionary<Data> 
   update<R>(change: (data: Partial<Data>) => R): Promise<R>
   update<R>(change: Partial<Data> | ((data: Partial<Data>) => R)): Promise<R> | undefined {
     if (typeof change === 'function') return this.#updated(change)
-    if (typeof change !== 'object') throw new InvalidValue('update takes an object, or a function')
+    if (typeof change !== 'object' || (change as unknown) === null)
+      throw new InvalidValue('update takes an object, or a function')
     for (const [name, value] of Object.entries(change)) this.set(name as never, value as never)
     return undefined
   }

@@ -1,7 +1,7 @@
 /** What was done to a session, found by comparing: for those who change a plain object and tell nobody. */
 
 import type { JsonObject } from '../../records/envelope.ts'
-import { type Changes, type KeyChange, storable } from '../../records/saving.ts'
+import { asJson, type Changes, type KeyChange } from '../../records/saving.ts'
 import type { Json } from '../../store/codec.ts'
 
 /** The top-level keys that differ. @throws {InvalidValue} when what is new cannot be stored. */
@@ -11,7 +11,7 @@ export function changesBetween(before: JsonObject, after: JsonObject): Changes {
   for (const [name, value] of Object.entries(after)) {
     if (value === undefined) continue
     if (!Object.hasOwn(before, name) || !isSame(before[name], value)) {
-      keys.set(name, { to: storable(name, value) })
+      keys.set(name, { to: asJson(name, value) })
     }
   }
   for (const name of Object.keys(before)) {

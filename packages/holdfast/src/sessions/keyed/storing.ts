@@ -10,6 +10,7 @@ import { endForGood } from '../../records/forestalling.ts'
 import type { Decision, Entry, Found, Records } from '../../records/records.ts'
 import {
   applied,
+  asJson,
   type Changes,
   conflicting,
   onceOnly,
@@ -81,7 +82,7 @@ export class KeyedStoring {
     from?: Living,
   ): Promise<Entry | undefined> {
     const records = this.#records
-    const data = storableData(given)
+    const data = storableData(given, asJson)
     const user = this.#settings.userOf(data)
     const labels = labelsOf(user, [])
     const now = records.now
