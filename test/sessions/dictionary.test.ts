@@ -32,11 +32,10 @@ describe('the flags of a session', () => {
     await session.save()
     await session.rotate()
     // What a door asks for its cookie depends on nobody's data.
-    const { id, credential, isNew, isEmpty, endsAt, expiresAt } = session
-    const { endsWithBrowser, isRotationDue, isLocked, hasOtherEnd } = session
-    assert.ok([id, credential, endsAt, expiresAt].every((each) => each !== undefined))
-    const answers = [isNew, isEmpty, endsWithBrowser, isRotationDue, isLocked, hasOtherEnd]
-    assert.ok(answers.every((each) => !each))
+    const { carried, isLoaded, isDestroyed, isRotationDue, isLocked, hasOtherEnd } = session
+    assert.deepEqual([typeof carried, isLoaded], ['string', true])
+    assert.ok([isDestroyed, isRotationDue, isLocked, hasOtherEnd].every((each) => !each))
+    assert.equal(session.expiryAge({ expiry: '1h' }), 60 * minute)
     assert.deepEqual(flags(session), [false, false])
   })
 
@@ -60,6 +59,16 @@ describe('the flags of a session', () => {
       (session) => session.authenticatedAt,
       (session) => session.device,
       (session) => session.isFresh('5m'),
+      (session) => session.id,
+      (session) => session.credential,
+      (session) => session.isNew,
+      (session) => session.isEmpty,
+      (session) => session.createdAt,
+      (session) => session.expiresAt,
+      (session) => session.endsAt,
+      (session) => session.expiryAge(),
+      (session) => session.expiryDate(),
+      (session) => session.endsWithBrowser,
       (session) => {
         session.delete('missing')
       },

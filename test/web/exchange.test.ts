@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { memoryStore } from '../../packages/holdfast/src/drivers/memory.ts'
+import type { Session } from '../../packages/holdfast/src/sessions/session.ts'
 import { Sessions } from '../../packages/holdfast/src/sessions/sessions.ts'
 import { Exchanges } from '../../packages/holdfast/src/web/exchange.ts'
 
@@ -44,5 +45,37 @@ describe('what is changed behind the headers in a session that nobody has loaded
     exchange.session.set('fruit', 'plum')
     await exchange.commitRest(200)
     assert.deepEqual((await sessions.list()).sessions, [])
+  })
+})
+
+describe('an answer that depends on who asks', () => {
+  it('says so, whatever of the session was looked at, and no answer of which nothing was', async () => {
+    const sessions = new Sessions(memoryStore())
+    const exchanges = new Exchanges(sessions)
+    const { credential = '' } = await sessions.start({ user: 'ada' })
+    const varies = async (look: (session: Session) => unknown, sent = credential) => {
+      const exchange = await exchanges.open({
+        method: 'GET',
+        url: '/',
+        isSecure: true,
+        header: (name) => (name === 'cookie' && sent !== '' ? `__Host-session=${sent}` : undefined),
+      })
+      look(exchange.session)
+      return (await exchange.commit(200)).vary
+    }
+    const looks: readonly ((session: Session) => unknown)[] = [
+      (session) => session.id,
+      (session) => session.isNew,
+      (session) => session.createdAt,
+      (session) => session.expiresAt,
+      (session) => session.expiryAge(),
+      (session) => session.endsWithBrowser,
+    ]
+    for (const look of looks) {
+      assert.deepEqual(await varies(look), ['Cookie'], String(look))
+      assert.deepEqual(await varies(look, ''), ['Cookie'], String(look))
+    }
+    assert.deepEqual(await varies(() => undefined), [])
+    assert.deepEqual(await varies(() => undefined, ''), [])
   })
 })

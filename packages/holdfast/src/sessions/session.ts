@@ -58,6 +58,7 @@ export class Session<Data extends object = JsonObject> extends Dictionary<Data> 
 
   /** The public id, by which it is listed and revoked; `undefined` before it is stored. */
   get id(): string | undefined {
+    this.copy.accessed = true
     return this.#holding.known?.entry.record.key.id
   }
 
@@ -66,6 +67,16 @@ export class Session<Data extends object = JsonObject> extends Dictionary<Data> 
    * from what the client sent. Secret.
    */
   get credential(): string | undefined {
+    this.copy.accessed = true
+    return this.carried
+  }
+
+  /**
+   * The same for a door, which compares it with what the client sent: no answer depends on that.
+   *
+   * @internal
+   */
+  get carried(): string | undefined {
     const held = this.#holding.known
     if (!held) return undefined
     const { entry, secret } = held
@@ -76,11 +87,13 @@ export class Session<Data extends object = JsonObject> extends Dictionary<Data> 
 
   /** Whether it isn't stored yet, or was destroyed. */
   get isNew(): boolean {
+    this.copy.accessed = true
     return this.#holding.known === undefined
   }
 
   /** Whether it isn't stored and there is nothing in it. */
   get isEmpty(): boolean {
+    this.copy.accessed = true
     return this.isLoaded && this.#holding.held === undefined && this.copy.isEmpty
   }
 
@@ -107,6 +120,7 @@ export class Session<Data extends object = JsonObject> extends Dictionary<Data> 
 
   /** When it was created, milliseconds since 1970 UTC; `undefined` before it is stored. */
   get createdAt(): number | undefined {
+    this.copy.accessed = true
     return this.#holding.known?.entry.envelope.createdAt
   }
 
@@ -127,6 +141,7 @@ export class Session<Data extends object = JsonObject> extends Dictionary<Data> 
 
   /** When it ends unless it is used again, milliseconds since 1970 UTC or `never`. */
   get expiresAt(): Instant | undefined {
+    this.copy.accessed = true
     const held = this.#holding.known
     if (!held) return undefined
     const { record, envelope } = held.entry
@@ -135,6 +150,7 @@ export class Session<Data extends object = JsonObject> extends Dictionary<Data> 
 
   /** The end that nothing prolongs, milliseconds since 1970 UTC or `never`. */
   get endsAt(): Instant | undefined {
+    this.copy.accessed = true
     return this.#holding.known?.entry.envelope.absolute
   }
 
@@ -183,6 +199,7 @@ export class Session<Data extends object = JsonObject> extends Dictionary<Data> 
     const { settings, records } = this.#storing
     const from = modification === undefined ? records.now : Number(modification)
     if (expiry !== undefined) return ageFrom(from, storedExpiry(expiry), settings.idle)
+    this.copy.accessed = true
     const { facts } = this.#holding
     return ageFrom(from, facts.expiry, usualIdle(settings, facts))
   }
@@ -195,6 +212,7 @@ export class Session<Data extends object = JsonObject> extends Dictionary<Data> 
 
   /** Whether its cookie is to end when the browser closes. */
   get endsWithBrowser(): boolean {
+    this.copy.accessed = true
     return endsWithBrowser(this.#storing.settings, this.#holding.facts)
   }
 

@@ -144,8 +144,9 @@ export class Exchanges<Data extends object = JsonObject> {
    */
   changeOf(session: Session<Data>, before: string | undefined): CookieChange | undefined {
     if (!session.isLoaded) return undefined
-    if (session.isNew) return session.isDestroyed && before !== undefined ? 'deleted' : undefined
-    return session.credential === before && !session.hasOtherEnd ? undefined : this.#kept(session)
+    const { carried } = session
+    if (carried === undefined) return session.isDestroyed && before !== undefined ? 'deleted' : undefined
+    return carried === before && !session.hasOtherEnd ? undefined : this.#kept(session)
   }
 
   /** A `Set-Cookie` header for a session, whether it is needed or not. @throws {TypeError} where there is no cookie. */
