@@ -58,7 +58,7 @@ describe('the device of a session', () => {
       assert.deepEqual((await stage.sessions.get(id))?.device?.address, client.address)
       stage.clock.advance(1)
       assert.equal((await stage.sessions.get(id))?.device, undefined)
-      const session = await stage.sessions.load(credential)
+      const session = await stage.sessions.load(credential, { keepAlive: false })
       assert.equal(session.device, undefined)
       assert.match(await stored(stage), /192\.0\.2\.7/)
       if (write === 'save') await saved(session)
@@ -66,6 +66,42 @@ describe('the device of a session', () => {
       else await session.update((data) => (data['n'] = 1))
       assert.doesNotMatch(await stored(stage), /192\.0\.2\.7|Firefox/, write)
     }
+  })
+
+  it('is kept no longer in a session that is only read: a use notes it anew, or takes it away', async () => {
+    const stage = new Stage({ ...options, devices: '7d' })
+    const { credential, id = '' } = await stage.sessions.start({ user: 'ada', client })
+    const started = stage.clock.now()
+    const calls = await stage.callsOf(async () => {
+      for (let days = 0; days < 7; days++) {
+        stage.clock.advance(day)
+        assert.equal((await stage.sessions.load(credential, { client: other })).user, 'ada')
+      }
+    })
+    assert.equal(calls.filter(({ operation }) => operation === 'replace').length, 1, 'the rest are touches')
+    assert.equal(calls.filter(({ operation }) => operation === 'touch').length, 6)
+    const at = started + 7 * day
+    assert.deepEqual((await stage.sessions.get(id))?.device, { ...other, at })
+    assert.doesNotMatch(await stored(stage), /192\.0\.2\.7/)
+    assert.deepEqual(
+      (await stage.records()).map(({ touchedAt, expiresAt }) => [touchedAt, expiresAt]),
+      [[at, at + 60 * day]],
+    )
+    stage.clock.advance(7 * day)
+    assert.equal((await stage.sessions.load(credential)).device, undefined)
+    assert.doesNotMatch(await stored(stage), /198\.51\.100|Firefox/)
+  })
+
+  it('that could not be put right turns nobody away', async () => {
+    const stage = new Stage(options)
+    const { credential } = await stage.sessions.start({ user: 'ada', client })
+    stage.clock.advance(30 * day)
+    stage.plan = ({ writes }) => (writes ? 'fail' : undefined)
+    assert.equal((await stage.sessions.load(credential, { client })).user, 'ada')
+    assert.deepEqual(
+      stage.events.map(({ type }) => type),
+      ['touch-failed'],
+    )
   })
 
   it('is noted anew by a save when it was kept for long enough, and goes when it is not kept any more', async () => {

@@ -2,6 +2,7 @@
 
 import { InvalidValue, MissingKey } from '../errors.ts'
 import type { JsonObject } from '../records/envelope.ts'
+import { type Changes, storableData } from '../records/saving.ts'
 import type { Json } from '../store/codec.ts'
 import { WorkingCopy } from './working-copy.ts'
 
@@ -164,6 +165,19 @@ export function parted(data: JsonObject): readonly [own: JsonObject, reserved: J
     Object.fromEntries(entries.filter(([name]) => !isReserved(name))),
     Object.fromEntries(entries.filter(([name]) => isReserved(name))),
   ]
+}
+
+/** Whether anything but messages is changed: those are past every schema. */
+export function changesOwn({ cleared, keys }: Changes): boolean {
+  return cleared || [...keys.keys()].some((name) => !isReserved(name))
+}
+
+/** What the function of an update has made. @throws {InvalidValue} */
+export function storableOwn(data: JsonObject): JsonObject {
+  const [own, reserved] = parted(storableData(data))
+  const [name] = Object.keys(reserved)
+  if (name === undefined) return own
+  throw new InvalidValue(`the key ${JSON.stringify(name)} is used for messages and tests`)
 }
 
 function isFlash(name: string): boolean {

@@ -22,7 +22,7 @@ import { longestLife, type SessionSettings, sessionSettings, type SessionsOption
 import type { Arrival, Read, SessionHome } from './holding.ts'
 import { type LoginOptions, Session } from './session.ts'
 import { type Held, happening, Storing } from './storing.ts'
-import type { Visit } from './visit.ts'
+import { isOutdated, type Visit } from './visit.ts'
 
 /** Which sessions: those that carry the user's label and all the others. At least one must be given. */
 export interface SessionFilter {
@@ -395,15 +395,16 @@ export class Sessions<Data extends object = JsonObject> {
   }
 
   /** Prolongs a session that was not used for a while; at most once per fraction of the idle timeout. */
-  #prolonged(held: Held, { keepAlive = true }: Visit): Awaitable<Held | undefined> {
+  #prolonged(held: Held, visit: Visit): Awaitable<Held | undefined> {
+    const { keepAlive = true } = visit
     const { record, envelope } = held.entry
     const unused = this.#records.now - record.touchedAt
     // Also where the expiry can't move: by `touchedAt` it is judged when the idle timeout is shortened.
     const isRecent = unused < Math.max(touchAfter(this.#settings, envelope), 1)
-    return !keepAlive || isRecent ? held : this.#touched(held)
+    return !keepAlive || isRecent ? held : this.#touched(held, visit)
   }
 
-  async #touched(held: Held): Promise<Held | undefined> {
+  async #touched(held: Held, visit: Visit): Promise<Held | undefined> {
     const { record, envelope } = held.entry
     const now = this.#records.now
     const expiresAt = Math.max(expiryOf(this.#settings, envelope, now), record.expiresAt)
@@ -412,6 +413,7 @@ export class Sessions<Data extends object = JsonObject> {
       this.#settings.onEvent({ type: 'touch-failed', collection, id, cause: cause as Error })
     }
     try {
+      if (isOutdated(this.#settings, held.entry, now)) return await this.#home.storing.renew(held, visit)
       if (!(await this.#records.touchBehind(held.entry, expiresAt, failed))) return undefined
     } catch (cause) {
       // It is valid and was read: that it could not be prolonged is no reason to turn its user away.

@@ -5,7 +5,7 @@
 
 import { mintSecret } from '../credentials/credential.ts'
 import { digestOf } from '../credentials/digest.ts'
-import { InvalidValue, RevokedMeanwhile, SessionGone } from '../errors.ts'
+import { RevokedMeanwhile, SessionGone } from '../errors.ts'
 import { create, kept } from '../records/creating.ts'
 import { type Epochs, firstEnvelope, type JsonObject, labelsOf, type Living } from '../records/envelope.ts'
 import type { Decision, Entry, Found, Records, Rewritten } from '../records/records.ts'
@@ -18,11 +18,10 @@ import {
   isUnchanged,
   onceOnly,
   reapplied,
-  storableData,
 } from '../records/saving.ts'
 import type { Awaitable } from '../store/contract.ts'
 import type { Instant, Label } from '../store/record.ts'
-import { isReserved, parted } from './dictionary.ts'
+import { changesOwn, parted, storableOwn } from './dictionary.ts'
 import { absoluteEnd, expiryOf, touchAfter } from './expiry.ts'
 import { type FactsChange, withFacts, withoutFacts } from './facts.ts'
 import { besides, type Held, heldAs, seenAs } from './held.ts'
@@ -154,6 +153,25 @@ export class Storing {
   /** Data as it is shown: in the schema's present form, and nothing where the schema refuses it. */
   async shown(data: JsonObject): Promise<JsonObject> {
     return (await seenThrough(this.settings.schema, data))[0]
+  }
+
+  /** Prolongs as a use does, and puts right what is noted of where it is used. `undefined` where it has ended. */
+  async renew(held: Held, visit: Visit): Promise<Held | undefined> {
+    const { entry } = held
+    return await this.records.amend<Held | undefined>(
+      entry.record.key.id,
+      entry,
+      (found) => {
+        const fresh = this.#mine(found, held)
+        if (!fresh) return { stop: undefined }
+        const envelope = withFacts(fresh.envelope, seen(this.settings, visit, fresh, this.records.now))
+        return {
+          write: { envelope, ...this.#usedNow(envelope) },
+          answer: (written) => ({ ...held, entry: written }),
+        }
+      },
+      { repeatable: true },
+    )
   }
 
   /** Runs a function on the newest data, again where another request was faster. @throws {SessionGone} */
@@ -457,19 +475,6 @@ function isEmpty(pending: Pending): boolean {
 function hasOlderBase({ keys }: Changes): boolean {
   for (const change of keys.values()) if (change !== 'deleted' && 'from' in change) return true
   return false
-}
-
-/** Whether anything but messages is changed: those are past every schema. */
-function changesOwn({ cleared, keys }: Changes): boolean {
-  return cleared || [...keys.keys()].some((name) => !isReserved(name))
-}
-
-/** What the function of an update has made. @throws {InvalidValue} */
-function storableOwn(data: JsonObject): JsonObject {
-  const [own, reserved] = parted(storableData(data))
-  const [name] = Object.keys(reserved)
-  if (name === undefined) return own
-  throw new InvalidValue(`the key ${JSON.stringify(name)} is used for messages and tests`)
 }
 
 function isHolding(found: Found, digest: string): boolean {

@@ -44,6 +44,12 @@ export function seen(
   return isSame && now - noted.at < devices ? {} : { device }
 }
 
+/** Whether a use has something to put right in the record: a device that was kept for as long as it may be. */
+export function isOutdated({ devices }: SessionSettings, entry: Entry, now: number): boolean {
+  const { device } = factsOf(entry.envelope)
+  return device !== undefined && now - device.at >= devices
+}
+
 /** Long enough for any browser's; what is longer was made to fill the store. */
 const longestAgent = 512
 
