@@ -34,7 +34,7 @@ function binding(bond: 'address' | 'agent', match: string, policy: BindingPolicy
 }
 
 /** What was told of suspicions. */
-const suspicions = ({ events }: Stage): readonly unknown[] =>
+const suspicions = ({ events }: Stage): readonly string[] =>
   events.map((event) => (event.type === 'suspicious' ? `${event.bond} ${event.done}` : event.type))
 
 for (const { bond, match, takesNear } of bonds) {
@@ -103,6 +103,19 @@ for (const { bond, match, takesNear } of bonds) {
       const live = loaded.filter((session) => !session.isNew)
       assert.equal(live.length, 1)
       assert.equal((await stage.sessions.load(live[0]?.credential, { client: far })).user, 'ada')
+      const told = suspicions(stage)
+      assert.equal(told.filter((each) => each === `${bond} rotated`).length, 1, told.join())
+      assert.equal(told.filter((each) => [`${bond} refused`, 'late-secret'].includes(each)).length, 5)
+    })
+
+    it('rotate, with a store that can’t be written: nobody is told that it was', async () => {
+      const stage = new Stage({ binding: binding(bond, match, 'rotate') })
+      const { credential } = await stage.sessions.start({ user: 'ada', client: home })
+      stage.plan = ({ writes }) => (writes ? 'fail' : undefined)
+      await assert.rejects(stage.sessions.load(credential, { client: far }), {
+        code: 'HOLDFAST_STORE_UNAVAILABLE',
+      })
+      assert.deepEqual(suspicions(stage), [`${bond} refused`])
     })
 
     it('record: an event and nothing else', async () => {
@@ -176,6 +189,64 @@ describe('a binding', () => {
     for (const address of ['192.0.2.7', '::ffff:c000:207']) {
       assert.equal((await stage.sessions.load(credential, { client: { address } })).isNew, false)
     }
+  })
+
+  for (const [bond, before, after] of [
+    ['address', 'exact', 'prefix'],
+    ['address', 'prefix', 'exact'],
+    ['agent', 'exact', 'family'],
+    ['agent', 'family', 'exact'],
+  ] as const) {
+    it(`to the ${bond} goes on when ${before} becomes ${after}, and is ${after} from the next use on`, async () => {
+      const options = { idle: '30m', touchEvery: 0.1 } as const
+      const stage = new Stage({ ...options, binding: binding(bond, before, 'refuse') })
+      const { credential } = await stage.sessions.start({ user: 'ada', client: home })
+      const later = stage.process({ ...options, binding: binding(bond, after, 'refuse') })
+      const isLetIn = async (client: Client) => (await later.load(credential, { client })).user === 'ada'
+      const { near, far } = elsewhere[bond]
+      const isLoose = before !== 'exact'
+      assert.deepEqual([await isLetIn(home), await isLetIn(near), await isLetIn(far)], [true, isLoose, false])
+      stage.clock.advance(5 * 60_000)
+      // Nobody who is refused, and nobody who is only recorded, becomes what it is bound to.
+      assert.equal(await isLetIn(far), false)
+      const lenient = stage.process({ ...options, binding: binding(bond, after, 'record') })
+      assert.equal((await lenient.load(credential, { client: far })).user, 'ada')
+      stage.clock.advance(5 * 60_000)
+      const calls = await stage.callsOf(async () => {
+        assert.equal(await isLetIn(home), true)
+        assert.deepEqual([await isLetIn(near), await isLetIn(far)], [!isLoose, false])
+        stage.clock.advance(5 * 60_000)
+        assert.equal(await isLetIn(home), true)
+      })
+      assert.deepEqual(
+        calls.filter(({ writes }) => writes).map(({ operation }) => operation),
+        ['replace', 'touch'],
+      )
+    })
+  }
+
+  it('that was stored before it was noted how it is compared is compared as today, and noted', async () => {
+    const options = { idle: '30m', binding: binding('address', 'prefix', 'refuse') } as const
+    const stage = new Stage(options)
+    const { credential, id = '' } = await stage.sessions.start({ user: 'ada', client: home })
+    const key = { collection: 'sessions', id }
+    const bondsIn = async () => {
+      const record = await stage.store.read(key, { strict: true })
+      const value = JSON.parse(Buffer.from(record!.value).toString()) as {
+        facts: { bonds: { match?: unknown } }
+      }
+      return { record: record!, value, bonds: value.facts.bonds }
+    }
+    const { record, value, bonds } = await bondsIn()
+    delete bonds.match
+    const { version: expected, expiresAt } = record
+    await stage.store.replace({ key, expected, value: Buffer.from(JSON.stringify(value)), expiresAt })
+    const { near, far } = elsewhere.address
+    assert.equal((await stage.sessions.load(credential, { client: near })).user, 'ada')
+    assert.equal((await stage.sessions.load(credential, { client: far })).isNew, true)
+    stage.clock.advance(10 * 60_000)
+    assert.equal((await stage.sessions.load(credential, { client: near })).user, 'ada')
+    assert.deepEqual((await bondsIn()).bonds.match, { address: 'prefix' })
   })
 
   it('is renewed with each secret: by a login, a rotation and a step-up', async () => {

@@ -13,11 +13,20 @@ export async function admitHere(storing: Storing, held: Held, visit: Visit): Pro
   const found = differences(binding, factsOf(held.entry.envelope), visit.client)
   const judged = await Promise.all(found.map((bond) => judge(storing, held, visit, bond)))
   const done = judged.includes('refuse') ? 'refuse' : judged.includes('rotate') ? 'rotate' : 'accept'
-  for (const bond of found) {
-    onEvent({ ...happening(held.entry), type: 'suspicious', bond, done: told[done] })
+  let here: Held | undefined
+  try {
+    here = done === 'rotate' ? await cycled(storing, held, visit) : done === 'accept' ? held : undefined
+  } finally {
+    // Nobody is told that the secret was changed before it was.
+    const doneThen = here ? done : 'refuse'
+    for (const bond of found) {
+      onEvent({ ...happening(held.entry), type: 'suspicious', bond, done: told[doneThen] })
+    }
   }
-  if (done === 'refuse') return undefined
-  if (done === 'accept') return held
+  return here
+}
+
+async function cycled(storing: Storing, held: Held, visit: Visit): Promise<Held | undefined> {
   try {
     return await storing.cycleKey(held, { cleared: false, keys: new Map(), facts: {}, visit })
   } catch (error) {

@@ -14,6 +14,8 @@ import type { Client, Facts } from './facts.ts'
 /** What a session can be bound to. */
 export type Bond = 'address' | 'agent'
 
+const bonds = ['address', 'agent'] as const
+
 /** A session that is used from elsewhere. */
 export interface Suspicion {
   readonly id: string
@@ -44,7 +46,7 @@ export interface BindingOptions {
 /** Refuses what can't be honoured: a policy that nobody knows would let everybody in. @throws {InvalidOption} */
 export function checkBinding(binding: BindingOptions): void {
   const matches = { address: ['exact', 'prefix'], agent: ['exact', 'family'] }
-  for (const bond of ['address', 'agent'] as const) {
+  for (const bond of bonds) {
     const { [bond]: chosen } = binding
     if (!chosen) continue
     const { match, policy } = chosen
@@ -60,35 +62,39 @@ export function checkBinding(binding: BindingOptions): void {
 export function bondsOf(binding: BindingOptions, client: Client | undefined): Facts['bonds'] {
   if (!client || (!binding.address && !binding.agent)) return undefined
   const salt = mintId()
-  const { address, agent } = compared(binding, client)
+  const { address, agent } = binding
   return {
     salt,
-    ...(address === undefined ? {} : { address: digest(salt, address) }),
-    ...(agent === undefined ? {} : { agent: digest(salt, agent) }),
+    match: { ...(address && { address: address.match }), ...(agent && { agent: agent.match }) },
+    ...(address && { address: digest(salt, 'address', address.match, client) }),
+    ...(agent && { agent: digest(salt, 'agent', agent.match, client) }),
   }
 }
 
-/** In what a client differs from the one that a session is bound to. */
+/** In what a client differs from the one that a session is bound to: each compared as it was when that was noted. */
 export function differences(binding: BindingOptions, facts: Facts, client: Client): readonly Bond[] {
   const { bonds: held } = facts
   if (!held) return []
-  const now = compared(binding, client)
-  return (['address', 'agent'] as const).filter((bond) => {
-    const expected = held[bond]
-    // Whoever leaves the header out is somebody else too.
-    return binding[bond] && expected !== undefined && expected !== digest(held.salt, now[bond] ?? '')
+  return bonds.filter((bond) => {
+    const { [bond]: chosen } = binding
+    const { [bond]: expected, match } = held
+    if (!chosen || expected === undefined) return false
+    return expected !== digest(held.salt, bond, match?.[bond] ?? chosen.match, client)
   })
 }
 
-function compared(binding: BindingOptions, { address = '', agent = '' }: Client): Client {
-  return {
-    ...(binding.address
-      ? { address: binding.address.match === 'exact' ? addressOf(address) : networkOf(address) }
-      : {}),
-    ...(binding.agent ? { agent: binding.agent.match === 'exact' ? agent : agentFamily(agent) } : {}),
-  }
+/** Whether what a session is bound to was noted for another way to compare than is asked for now. */
+export function isOutgrown(binding: BindingOptions, { bonds: held }: Facts): boolean {
+  return bonds.some((bond) => {
+    const { [bond]: chosen } = binding
+    return chosen && held?.[bond] !== undefined && held.match?.[bond] !== chosen.match
+  })
 }
 
-function digest(salt: string, value: string): string {
+/** Whoever leaves the header out is somebody else too. */
+function digest(salt: string, bond: Bond, match: string, { [bond]: given = '' }: Client): string {
+  const isExact = match === 'exact'
+  const value =
+    bond === 'address' ? (isExact ? addressOf : networkOf)(given) : isExact ? given : agentFamily(given)
   return digestOf(`${salt}:${value}`)
 }

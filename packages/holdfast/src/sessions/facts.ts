@@ -29,7 +29,13 @@ export interface Facts {
   /** How its user proved who they are, and when: the names of RFC 8176 or of the application. */
   readonly methods?: Readonly<Record<string, number>>
   /** Digests of what it is bound to, each of the salt and the thing. */
-  readonly bonds?: { readonly salt: string; readonly address?: string; readonly agent?: string }
+  readonly bonds?: {
+    readonly salt: string
+    readonly address?: string
+    readonly agent?: string
+    /** How each was to be compared then. Missing in what was stored before it was noted. */
+    readonly match?: { readonly address?: string; readonly agent?: string }
+  }
   readonly device?: Device
 }
 

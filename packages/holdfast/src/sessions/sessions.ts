@@ -413,7 +413,8 @@ export class Sessions<Data extends object = JsonObject> {
       this.#settings.onEvent({ type: 'touch-failed', collection, id, cause: cause as Error })
     }
     try {
-      if (isOutdated(this.#settings, held.entry, now)) return await this.#home.storing.renew(held, visit)
+      if (isOutdated(this.#settings, visit, held.entry, now))
+        return await this.#home.storing.renew(held, visit)
       if (!(await this.#records.touchBehind(held.entry, expiresAt, failed))) return undefined
     } catch (cause) {
       // It is valid and was read: that it could not be prolonged is no reason to turn its user away.

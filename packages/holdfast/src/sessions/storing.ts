@@ -28,7 +28,7 @@ import { besides, type Held, heldAs, seenAs } from './held.ts'
 import type { SessionSettings } from './options.ts'
 import { epochsAfter, isAnother, type Login } from './login.ts'
 import { checkData, migrated, type SessionSchema, seenThrough } from './schema.ts'
-import { opening, seen, type Visit } from './visit.ts'
+import { corrected, opening, seen, type Visit } from './visit.ts'
 
 export type { Held } from './held.ts'
 
@@ -164,7 +164,8 @@ export class Storing {
       (found) => {
         const fresh = this.#mine(found, held)
         if (!fresh) return { stop: undefined }
-        const envelope = withFacts(fresh.envelope, seen(this.settings, visit, fresh, this.records.now))
+        const facts = corrected(this.settings, visit, fresh, this.records.now)
+        const envelope = withFacts(fresh.envelope, facts)
         return {
           write: { envelope, ...this.#usedNow(envelope) },
           answer: (written) => ({ ...held, entry: written }),

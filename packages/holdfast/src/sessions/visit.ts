@@ -2,8 +2,8 @@
 
 import type { Duration } from '../duration.ts'
 import type { Entry } from '../records/records.ts'
-import { bondsOf } from './binding.ts'
-import { type Client, type Device, type FactsChange, factsOf } from './facts.ts'
+import { bondsOf, differences, isOutgrown } from './binding.ts'
+import { type Client, type Device, type Facts, type FactsChange, factsOf } from './facts.ts'
 import type { SessionSettings } from './options.ts'
 
 /** How a request came. */
@@ -44,10 +44,27 @@ export function seen(
   return isSame && now - noted.at < devices ? {} : { device }
 }
 
-/** Whether a use has something to put right in the record: a device that was kept for as long as it may be. */
-export function isOutdated({ devices }: SessionSettings, entry: Entry, now: number): boolean {
-  const { device } = factsOf(entry.envelope)
-  return device !== undefined && now - device.at >= devices
+/**
+ * Whether a use has something to put right in the record: a device that was kept for as long as it may be, or what it
+ * is bound to, where that is compared in another way now.
+ */
+export function isOutdated(settings: SessionSettings, visit: Visit, entry: Entry, now: number): boolean {
+  const facts = factsOf(entry.envelope)
+  if (facts.device && now - facts.device.at >= settings.devices) return true
+  return isBoundAnew(settings, visit, facts)
+}
+
+/** What a use puts right. */
+export function corrected(settings: SessionSettings, visit: Visit, entry: Entry, now: number): FactsChange {
+  const isAnew = isBoundAnew(settings, visit, factsOf(entry.envelope))
+  return isAnew ? opening(settings, visit, entry, now) : seen(settings, visit, entry, now)
+}
+
+/** Whoever is suspected must not be what it is bound to. */
+function isBoundAnew({ binding }: SessionSettings, { client }: Visit, facts: Facts): boolean {
+  return (
+    client !== undefined && isOutgrown(binding, facts) && differences(binding, facts, client).length === 0
+  )
 }
 
 /** Long enough for any browser's; what is longer was made to fill the store. */
