@@ -47,6 +47,48 @@ describe('an adopted session', () => {
     assert.deepEqual([other.isFresh('5m'), other.authenticatedAt], [true, stage.clock.now()])
   })
 
+  it('is prolonged by the request that it is adopted by, but not by a poll, nor cut by it', async () => {
+    const used = new Stage(options)
+    const { expiresAt } = await adopted(used.sessions, arrival(used, minute))
+    assert.equal(expiresAt, used.clock.now() + 33 * minute)
+    for (const [left, ends] of [
+      [minute, minute],
+      [2 * hour, 33 * minute],
+    ] as const) {
+      const stage = new Stage(options)
+      const polled = await adopted(stage.sessions, arrival(stage, left), { keepAlive: false })
+      assert.deepEqual([polled.user, polled.expiresAt], ['ada', stage.clock.now() + ends])
+      stage.clock.advance(minute / 2)
+      const again = await stage.sessions.load(polled.credential, { keepAlive: false })
+      assert.equal(again.expiresAt, polled.expiresAt)
+    }
+    const stage = new Stage(options)
+    const old = arrival(stage, minute)
+    const { credential } = await adopted(stage.sessions, old, { keepAlive: false })
+    stage.clock.advance(minute / 2)
+    assert.equal((await stage.sessions.load(credential)).expiresAt, stage.clock.now() + 33 * minute)
+    const other = await adopted(stage.sessions, arrival(stage, minute, 'other'), { keepAlive: false })
+    stage.clock.advance(minute)
+    assert.equal((await stage.sessions.load(other.credential)).isNew, true)
+  })
+
+  it('is adopted where its user has as many as `limit` allows, and counts at the next login', async () => {
+    for (const over of ['refuse', 'oldest'] as const) {
+      const stage = new Stage({ ...options, limit: { perUser: 2, over } })
+      const first = await stage.sessions.start({ user: 'ada' })
+      stage.clock.advance(minute)
+      for (const sid of ['one', 'two']) await adopted(stage.sessions, arrival(stage, hour, sid))
+      assert.equal((await stage.sessions.list({ user: 'ada' })).sessions.length, 3, 'nobody is logged out')
+      if (over === 'refuse') {
+        await assert.rejects(stage.sessions.start({ user: 'ada' }), { code: 'HOLDFAST_TOO_MANY_SESSIONS' })
+      } else {
+        const { id } = await stage.sessions.start({ user: 'ada' })
+        const left = (await stage.sessions.list({ user: 'ada' })).sessions.map((each) => each.id)
+        assert.deepEqual(left.toSorted(), [first.id, id].toSorted(), 'the adopted are the oldest')
+      }
+    }
+  })
+
   it('has its absolute timeout from the adoption on', async () => {
     const stage = new Stage(options)
     const { credential, endsAt } = await adopted(stage.sessions, arrival(stage, hour))

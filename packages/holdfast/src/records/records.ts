@@ -172,11 +172,11 @@ export class Records {
     envelope: Living,
     labels: readonly Label[],
     expiresAt: Instant,
+    touchedAt = this.now,
   ): Promise<Entry | undefined> {
     const key = this.key(id)
     const value = this.store.codec.encode(key, packed(envelope))
-    const now = this.now
-    const written = await this.store.create({ key, value, labels, expiresAt, touchedAt: now })
+    const written = await this.store.create({ key, value, labels, expiresAt, touchedAt })
     if (written.status === 'unknown') {
       throw new OutcomeUnknown(`creating ${this.collection}/${id} could not be settled: it may exist`)
     }
@@ -187,7 +187,7 @@ export class Records {
       labels: orderedLabels(labels),
       value,
       expiresAt,
-      touchedAt: now,
+      touchedAt,
     }
     return { record, envelope }
   }

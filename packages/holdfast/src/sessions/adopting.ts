@@ -158,9 +158,11 @@ export class Adopting {
       ...(user === undefined ? {} : { user }),
     })
     const envelope = withFacts(plain, opening(settings, visit, undefined, now))
-    // The request that it is adopted by is a use of it, and prolongs it as it would have done there.
-    const expiresAt = expiryOf(settings, envelope, now)
-    const entry = await records.create(id, envelope, labelsOf(user, []), expiresAt)
+    // A request that is a use of it prolongs it as it would have done there. By another it ends when it would have.
+    const used = expiryOf(settings, envelope, now)
+    const expiresAt = visit.keepAlive === false ? Math.min(row.expiresAt, used) : used
+    const touchedAt = now - (used - expiresAt)
+    const entry = await records.create(id, envelope, labelsOf(user, []), expiresAt, touchedAt)
     return entry && (await kept(records, entry))
   }
 }
