@@ -164,6 +164,35 @@ export const sessionObject = [
       ],
       titles: ['two requests that replace what it refuses'],
     },
+    {
+      name: 'what a newer release has put in is removed by the reading of an older one',
+      edits: [
+        {
+          file: 'sessions/schema.ts',
+          from: '? { data, hidden } : { data: next, hidden: [] }',
+          to: '? { data: next, hidden: [] } : { data: next, hidden: [] }',
+        },
+      ],
+      titles: ['keys that it only leaves out stay stored'],
+    },
+    {
+      name: 'a message replaces what the schema refuses',
+      edits: [
+        {
+          file: 'sessions/storing.ts',
+          from: 'if (schema && changesOwn(changes))',
+          to: 'if (schema && !isUnchanged(changes) && (changesOwn(changes) || schema))',
+        },
+      ],
+      titles: ['messages come and go beside what it refuses'],
+    },
+  ]),
+  ...noticedBy('test/sessions/adopting.test.ts', [
+    {
+      name: 'who was adopted has just proved who they are',
+      edits: [{ file: 'sessions/adopting.ts', from: 'authenticatedAt: 0,', to: '' }],
+      titles: ['is not fresh before its user has proved something here'],
+    },
   ]),
   ...noticedBy('test/sessions/binding.test.ts', [
     {
@@ -176,6 +205,17 @@ export const sessionObject = [
         },
       ],
       titles: ['an answer that nobody knows refuses'],
+    },
+    {
+      name: 'a session is bound to whoever is only recorded',
+      edits: [
+        {
+          file: 'sessions/visit.ts',
+          from: ' && differences(binding, facts, client).length === 0',
+          to: ' && differences(binding, facts, client).length >= 0',
+        },
+      ],
+      titles: ['goes on when'],
     },
     {
       name: 'a request that was slower than a rotation by binding is an error',
