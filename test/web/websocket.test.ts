@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect, type Socket } from 'node:net'
 import { describe, it, type TestContext } from 'node:test'
+import { promisify } from 'node:util'
 import { type WebSocket as ServerSocket, WebSocket, WebSocketServer } from 'ws'
 import type { Clock } from '../../packages/holdfast/src/clock.ts'
 import { Memory, memoryDriver } from '../../packages/holdfast/src/drivers/memory.ts'
@@ -22,6 +23,7 @@ import {
   socketSessions,
 } from '../../packages/holdfast/src/web/websocket.ts'
 import { openRoom, places } from '../stores/places.ts'
+import { until } from '../until.ts'
 
 /** By name, with a feed and without. */
 const stores = ['memory', 'SQLite', 'PostgreSQL', 'Redis', 'a folder', 'MariaDB']
@@ -125,6 +127,43 @@ describe('an upgrade', () => {
     lab.plan = () => 'fail'
     assert.equal(await lab.scene.refused(credential), 503)
     assert.deepEqual(lab.left, [0, 0])
+  })
+})
+
+describe('a connection that is reset', () => {
+  it('is let go of while the store is asked, and behind a refusal', async (t) => {
+    const lab = await Lab.begin(t)
+    const { credential } = await lab.scene.sessions.start({ user: 'ada' })
+    await lab.scene.sessions.load(credential)
+    await lab.settled()
+    lab.begin()
+    const { promise, resolve } = Promise.withResolvers<undefined>()
+    lab.reading = promise
+    lab.readings = 0
+    const waiting = lab.scene.raw({ cookie: `__Host-session=${credential}` })
+    await until('the store is asked', () => lab.readings > 0)
+    waiting.resetAndDestroy()
+    await until('the reset has arrived', async () => (await lab.scene.connections()) === 0)
+    resolve(undefined)
+    const refused = lab.scene.raw({ origin: 'https://elsewhere.example' })
+    const [answer] = (await once(refused, 'data')) as [Buffer]
+    assert.match(String(answer), /^HTTP\/1\.1 403 /)
+    refused.resetAndDestroy()
+    await until('the reset has arrived', async () => (await lab.scene.connections()) === 0)
+    await lab.settled()
+    assert.deepEqual(lab.left, [0, 0])
+    assert.equal(await greeting(await lab.scene.connect(credential)), 'ada')
+  })
+})
+
+describe('a socket of a session whose pages have a lock', () => {
+  it('takes none', async (t) => {
+    const { scene } = await Lab.begin(t, { web: { lock: () => '1s' } })
+    const { credential } = await scene.sessions.start({ user: 'ada' })
+    await scene.connect(credential)
+    const page = await scene.sessions.load(credential, { lock: 0 })
+    assert.equal(page.user, 'ada')
+    await page.release()
   })
 })
 
@@ -258,6 +297,21 @@ class Scene {
     return await promise
   }
 
+  /** Asks for a socket over a connection that the test has in its hands. */
+  raw(headers: Readonly<Record<string, string>>): Socket {
+    const socket = connect((this.#server.address() as AddressInfo).port, '127.0.0.1')
+    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+    socket.write(
+      `GET / HTTP/1.1\r\nHost: app\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n${lines.join('')}\r\n`,
+    )
+    return socket
+  }
+
+  /** How many connections there are. */
+  async connections(): Promise<number> {
+    return await promisify(this.#server.getConnections.bind(this.#server))()
+  }
+
   async end(): Promise<void> {
     for (const socket of this.#sockets.clients) socket.terminate()
     this.#server.closeAllConnections()
@@ -285,6 +339,10 @@ function serve(ws: ServerSocket, found: SocketSession): void {
 class Lab {
   readonly clock: FakeClock = fakeClock({ start: Date.now(), sleeps: 'instant' })
   plan: FaultPlan = () => undefined
+  /** Waited for before each reading. */
+  reading: Promise<unknown> = Promise.resolve()
+  /** How many were begun. */
+  readings = 0
   /** Whether nothing is told of changes. */
   isDeaf = false
   readonly #listeners: ((change: Change) => void)[] = []
@@ -345,7 +403,18 @@ class Lab {
         },
       }
     }
-    const driver = withFaults(memory, { plan: (call) => this.plan(call), declare: { watch: feed } })
+    const driver = withFaults(memory, {
+      plan: (call) => this.plan(call),
+      declare: { watch: feed },
+      gate: {
+        before: async (call) => {
+          if (call.operation !== 'read') return
+          this.readings++
+          await this.reading
+        },
+        after: () => undefined,
+      },
+    })
     return guard(driver, { clock: this.#counted(), circuit: false })
   }
 

@@ -40,7 +40,8 @@ const never: SocketSession['signal'] = new AbortController().signal
 
 /**
  * A page of any site can open a socket to yours, with your user's cookie: upgrades from other origins than your own
- * are refused unless `checkOrigin` allows them.
+ * are refused unless `checkOrigin` allows them. Call it before anything else is awaited: from then on the errors of the
+ * connection are taken care of. `lock` is left out of the options.
  *
  * @throws {InvalidOption} when an option can't be honoured.
  * @returns what opens the session of an upgrade request; it rejects with `CrossSiteRequest` and the store's errors.
@@ -49,8 +50,14 @@ export function socketSessions<Data extends object = JsonObject>(
   sessions: Sessions<Data>,
   options: NodeOptions = {},
 ): (request: IncomingMessage) => Promise<SocketSession<Data>> {
-  const exchanges = new Exchanges(sessions, options)
+  // Options are shared with the door of the pages: a socket that took the lock would keep it for as long as it is open.
+  const exchanges = new Exchanges(sessions, { ...options, lock: () => undefined })
   return async (request) => {
+    const { socket } = request
+    // Node.js has taken its own listener off: without one, a client that resets the connection ends the process.
+    socket.on('error', () => {
+      socket.destroy()
+    })
     const upgrade = webRequest(request, options)
     // An upgrade is a GET, and yet it is as good as a POST.
     const written = { method: 'UPGRADE', header: (name: string) => upgrade.header(name) }
@@ -59,7 +66,6 @@ export function socketSessions<Data extends object = JsonObject>(
     const session = await exchange.session.load()
     if (session.id === undefined) return { session, signal: never, stop: () => undefined }
     const followed = await sessions.follow(session)
-    const { socket } = request
     if (socket.destroyed) followed.stop()
     else socket.once('close', followed.stop)
     return { session, ...followed }
