@@ -61,7 +61,11 @@ export class Holding {
   isLoaded: boolean
   isDestroyed = false
   hasOtherEnd = false
+  /** Whether to go on without what could not be read. Missing: reading fails. */
+  goesOnWithout: ((error: unknown) => boolean) | undefined
   readonly #copy: WorkingCopy
+  /** Why it could not be read, where the request goes on without. */
+  #outage: { readonly error: unknown } | undefined
   /** Missing until it was asked for. */
   #loading: Awaitable<void> | undefined
   #facts: FactsChange = nothing
@@ -121,22 +125,31 @@ export class Holding {
 
   #read(): Awaitable<void> {
     const { parts, visit, old } = this.arrival
-    const read = old ? this.home.readOrAdopt(old, this.arrival) : this.home.read(parts!, visit)
-    if (!(read instanceof Promise)) {
+    try {
+      const read = old ? this.home.readOrAdopt(old, this.arrival) : this.home.read(parts!, visit)
+      if (read instanceof Promise) {
+        return read.then(
+          async (answer) => {
+            this.#arrived(answer)
+            if (this.#isReleased) await this.release()
+          },
+          (error: unknown) => {
+            this.#failed(error)
+          },
+        )
+      }
       this.#arrived(read)
-      return
+    } catch (error) {
+      this.#failed(error)
     }
-    return read.then(
-      async (answer) => {
-        this.#arrived(answer)
-        if (this.#isReleased) await this.release()
-      },
-      (error: unknown) => {
-        // The store failed: the next who asks may have more luck.
-        this.#loading = undefined
-        throw error
-      },
-    )
+  }
+
+  #failed(error: unknown): void {
+    // The next who asks may have more luck.
+    this.#loading = undefined
+    if (this.goesOnWithout?.(error) !== true) throw error
+    this.#outage = { error }
+    this.#arrived(undefined)
   }
 
   #arrived(read: Read | undefined): void {
@@ -154,6 +167,8 @@ export class Holding {
   /** What goes to the store waits its turn, so that nothing is answered before all that was asked for is stored. */
   async inTurn<T>(task: () => Promise<T>): Promise<T> {
     if (!this.isLoaded) await this.load()
+    // What is there is not known: nothing may be begun in its place, and nothing told of its end.
+    if (this.#outage) throw this.#outage.error
     const turn = this.#saving ? this.#saving.then(task) : task()
     this.#saving = turn.catch(() => undefined)
     return await turn

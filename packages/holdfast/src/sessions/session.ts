@@ -398,6 +398,15 @@ export class Session<Data extends object = JsonObject> extends Dictionary<Data> 
     await this.#holding.release()
   }
 
+  /**
+   * Has it be empty where it can't be read, for errors that `decide` says so of. Whatever goes to the store fails then.
+   *
+   * @internal
+   */
+  goOnWithout(decide: (error: unknown) => boolean): void {
+    this.#holding.goesOnWithout = decide
+  }
+
   /** Stores a new session. @internal */
   async start(login: Login | undefined, labels: readonly Label[], options: LoginOptions): Promise<void> {
     this.#holding.labels = labels

@@ -59,8 +59,8 @@ export interface WebOptions {
   /** How long a request waits for others of the same session that have the lock. @default no request has a lock */
   readonly lock?: (request: WebRequest) => Duration | undefined
   /**
-   * What is done while the store is down: 'fail' answers 503; 'continue' goes on with an empty session of which nothing
-   * is stored, and leaves the cookie alone. @default 'fail'
+   * What is done while the store is down: 'fail' answers 503; 'continue' goes on with an empty session, and leaves the
+   * cookie alone. What is put into it is lost, and what would begin, store or end one fails. @default 'fail'
    */
   readonly whenDown?: 'fail' | 'continue' | ((request: WebRequest) => 'fail' | 'continue')
   /**
@@ -118,16 +118,8 @@ export class Exchanges<Data extends object = JsonObject> {
   open(request: WebRequest): Awaitable<Exchange<Data>> {
     const exchange = new Exchange(this, request, this.#presented(request))
     if (this.options.load === 'lazy') return exchange
-    try {
-      const loaded = exchange.session.load()
-      if (!(loaded instanceof Promise)) return exchange
-      return loaded.then(
-        () => exchange,
-        (error: unknown) => this.#without(exchange, error),
-      )
-    } catch (error) {
-      return this.#without(exchange, error)
-    }
+    const loaded = exchange.session.load()
+    return loaded instanceof Promise ? loaded.then(() => exchange) : exchange
   }
 
   /** The session of what a request brought, not loaded yet. @param old The cookie of the library that is adopted. */
@@ -217,12 +209,12 @@ export class Exchanges<Data extends object = JsonObject> {
     })
   }
 
-  #without(exchange: Exchange<Data>, error: unknown): Exchange<Data> {
+  /** Whether a request goes on where the store could not be asked. */
+  goesOnWithout(request: WebRequest, error: unknown): boolean {
     const { whenDown = 'fail' } = this.options
     const isDown = refusal(error).status === 503
-    const policy = typeof whenDown === 'function' ? whenDown(exchange.request) : whenDown
-    if (!isDown || policy === 'fail') throw error
-    return exchange.withoutSession()
+    const policy = typeof whenDown === 'function' ? whenDown(request) : whenDown
+    return isDown && policy === 'continue'
   }
 }
 
@@ -243,8 +235,7 @@ export class Exchange<Data extends object = JsonObject> {
   readonly mayLock: boolean
   readonly #exchanges: Exchanges<Data>
   readonly #presented: Presented
-  #session: Session<Data>
-  #isDetached = false
+  readonly #session: Session<Data>
   #isCommitted = false
   /** The answer tells of an error: what could not be stored is not tried again behind it. */
   #hasFailed = false
@@ -256,6 +247,8 @@ export class Exchange<Data extends object = JsonObject> {
     const visit = exchanges.visitOf(request)
     this.mayLock = visit.lock !== undefined
     this.#session = exchanges.sessionOf(presented.credential, visit, presented.old)
+    const { whenDown = 'fail' } = exchanges.options
+    if (whenDown !== 'fail') this.#session.goOnWithout((error) => exchanges.goesOnWithout(request, error))
   }
 
   get session(): Session<Data> {
@@ -265,13 +258,6 @@ export class Exchange<Data extends object = JsonObject> {
   /** Whether the answer was asked for: what is changed from now on must be saved by the application. */
   get isCommitted(): boolean {
     return this.#isCommitted
-  }
-
-  /** Goes on with an empty session, of which nothing is stored unless the application does so itself. */
-  withoutSession(): this {
-    this.#session = this.#exchanges.sessions.open(undefined)
-    this.#isDetached = true
-    return this
   }
 
   /**
@@ -285,7 +271,7 @@ export class Exchange<Data extends object = JsonObject> {
     this.#isCommitted = true
     const session = this.#session
     const isDue = session.isLoaded && session.isRotationDue
-    const stores = status < 500 && !this.#isDetached && (session.modified || isDue)
+    const stores = status < 500 && (session.modified || isDue)
     if (!stores && !session.isLocked) return this.#carried()
     return this.#stored(stores, isDue)
   }
@@ -296,7 +282,7 @@ export class Exchange<Data extends object = JsonObject> {
    */
   commitRest(status: number): Promise<void> | undefined {
     const session = this.#session
-    if (status >= 500 || this.#hasFailed || this.#isDetached || !session.modified) return undefined
+    if (status >= 500 || this.#hasFailed || !session.modified) return undefined
     return session.isLoaded ? this.#saveRest() : Promise.resolve(session.load()).then(() => this.#saveRest())
   }
 
@@ -315,11 +301,17 @@ export class Exchange<Data extends object = JsonObject> {
       else if (stores) await this.#session.save()
     } catch (error) {
       this.#hasFailed = true
-      throw error
+      if (!this.#goesOnWithout(error)) throw error
     } finally {
       await this.#session.release()
     }
     return this.#carried()
+  }
+
+  /** What there is no session for is lost while the store is down, whether the request came with a cookie or not. */
+  #goesOnWithout(error: unknown): boolean {
+    const { isLoaded, isNew, isDestroyed } = this.#session
+    return isLoaded && isNew && !isDestroyed && this.#exchanges.goesOnWithout(this.request, error)
   }
 
   #carried(): Carried {

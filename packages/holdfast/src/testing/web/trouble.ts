@@ -45,6 +45,30 @@ export function testTrouble(stage: WebStage): void {
       { web: { whenDown: ({ url }) => (url.includes('public') ? 'continue' : 'fail') } },
     )
 
+    for (const load of ['eager', 'lazy'] as const) {
+      stage.it(
+        `where a route goes on without (${load}), what is changed is lost, and no login or logout is acknowledged`,
+        async (scene) => {
+          const [guest, stranger] = [await scene.user(), scene.visitor()]
+          scene.plan = () => 'fail'
+          assert.deepEqual(JSON.parse((await guest.get('/lazy')).body), {})
+          for (const visitor of [guest, stranger]) {
+            const { status, cookies } = await visitor.get('/set')
+            assert.deepEqual([status, cookies], [200, []])
+          }
+          for (const path of ['/logout', '/login?user=bob']) {
+            const { status, cookies } = await guest.get(path)
+            assert.ok(status >= 500, `answered ${path} with ${String(status)}`)
+            assert.deepEqual(cookies, [])
+          }
+          scene.plan = () => undefined
+          assert.deepEqual(JSON.parse((await guest.get('/lazy')).body), { guest: 'yes' })
+          assert.equal(await scene.sessions(), 1)
+        },
+        { web: { load, whenDown: 'continue' } },
+      )
+    }
+
     stage.it('does not hold up who has no session, and looks at none', async (scene) => {
       scene.plan = () => 'fail'
       expectStatus(await scene.visitor().get('/untouched'), 200)
