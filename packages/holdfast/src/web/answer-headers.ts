@@ -21,6 +21,34 @@ export function addCarried(headers: AnswerHeaders, { cookie, credential, vary }:
   }
 }
 
+/** What an application says of one answer: of its body, how long it is kept, and to whom it was given. */
+const ofOneAnswer = new Set([
+  'accept-ranges',
+  'cache-control',
+  'content-digest',
+  'content-disposition',
+  'content-encoding',
+  'content-language',
+  'content-length',
+  'content-location',
+  'content-md5',
+  'content-range',
+  'content-type',
+  'etag',
+  'expires',
+  'last-modified',
+  'location',
+  'refresh',
+  'set-cookie',
+  'trailer',
+  'transfer-encoding',
+])
+
+/** Whether a header of the answer that was prepared is wrong for the error that takes its place. @param name In lower case. */
+export function isOfOneAnswer(name: string): boolean {
+  return ofOneAnswer.has(name)
+}
+
 function varied(before: string | undefined, names: readonly string[]): string {
   if (before === undefined) return names.join(', ')
   const known = before.split(',').flatMap((each) => (each.trim() === '' ? [] : [each.trim()]))

@@ -5,6 +5,7 @@
  */
 
 import { OutgoingMessage, type ServerResponse } from 'node:http'
+import { isOfOneAnswer } from './answer-headers.ts'
 
 /** What is done before the headers, and before the end. */
 export interface Commit {
@@ -26,8 +27,6 @@ type Methods = Record<Method, (...given: Given) => unknown>
 
 /** They are refused once the headers are on their way. */
 const headerMethods = ['setHeader', 'appendHeader', 'removeHeader', 'setHeaders'] as const
-/** What a response says about a body that is not sent. */
-const ofTheBody = /^(?:content-.*|transfer-encoding|etag|last-modified|location|accept-ranges)$/
 
 /** Holds a response back. */
 export function holdResponse(res: ServerResponse, commit: Commit): void {
@@ -63,6 +62,7 @@ class HeldResponse {
   take(method: Method, given: Given): unknown {
     if (this.#state === 'open') return this.#begin(method, given)
     if (this.#state === 'waiting') return this.#wait(method, given)
+    if (this.#state === 'failed') return this.#told(method)
     if (method === 'end') return this.#end(given)
     return this.#call(method, given)
   }
@@ -71,7 +71,7 @@ class HeldResponse {
     const isEnd = method === 'end'
     let waiting: Promise<void> | undefined
     // Whether something is stored may depend on it.
-    if (method === 'writeHead') Object.assign(this.#res, statusOf(given))
+    if (method === 'writeHead') sayStatus(this.#res, given)
     try {
       waiting = this.#commit.beforeHeaders()
       if (!waiting) return this.#send(method, given)
@@ -100,7 +100,7 @@ class HeldResponse {
     if (method === 'end') this.#isEnding = true
     if (method === 'write' || method === 'end') this.#bytes += sizeOf(given[0])
     const isFirst = this.#queue.length === 0
-    if (method === 'writeHead') Object.assign(this.#res, statusOf(given))
+    if (method === 'writeHead') sayStatus(this.#res, given)
     this.#queue.push(() => {
       // What the first call of all waited for was stored as it was then: there is nothing more to store before the end.
       if (method !== 'end') this.#call(method, given)
@@ -112,7 +112,6 @@ class HeldResponse {
 
   #end(given: Given): unknown {
     if (this.#state === 'ended') return this.#res
-    if (this.#state === 'failed') return this.#finish(given)
     let waiting: Promise<void> | undefined
     this.#state = 'ended'
     try {
@@ -129,7 +128,7 @@ class HeldResponse {
   }
 
   #finish(given: Given): unknown {
-    if (this.#state !== 'failed') this.#state = 'ended'
+    this.#state = 'ended'
     return this.#call('end', given)
   }
 
@@ -153,16 +152,18 @@ class HeldResponse {
     this.#restore?.()
     this.#queue = []
     this.#state = 'failed'
-    this.#res.statusCode = 500
-    this.#res.statusMessage = ''
-    for (const name of this.#res.getHeaderNames()) if (ofTheBody.test(name)) this.#res.removeHeader(name)
+    sayStatus(this.#res, [500, ''])
+    for (const name of this.#res.getHeaderNames()) if (isOfOneAnswer(name)) this.#res.removeHeader(name)
+    // What stands between the application and us, such as a compression, believes that it has answered. Whoever tells of
+    // the error gets past it, and what still comes through it comes here.
+    Object.assign(this.#res, this.#methods)
     // Whoever streams goes on with it, and it must not end up in the page that tells of the error.
     if (!isWhole) this.#res.destroy()
     this.#commit.onFailure(error, !isWhole)
   }
 
   #call(method: Method, given: Given): unknown {
-    const isFirst = !this.#hasHeaders && this.#state !== 'failed'
+    const isFirst = !this.#hasHeaders
     this.#hasHeaders = true
     if (!isFirst || !this.#commit.addsHeaders) return Reflect.apply(this.#methods[method], this.#res, given)
     const rest = method === 'writeHead' ? withoutHeaders(this.#res, given) : given
@@ -183,13 +184,15 @@ class HeldResponse {
   #pretend(): void {
     const res = this.#res
     this.#state = 'waiting'
-    const { statusCode, statusMessage } = res
+    const { statusCode } = res
+    const message = isHttp2(res) ? undefined : res.statusMessage
     const close = closed(res)
     this.#restore = () => {
       this.#restore = undefined
       close()
-      res.statusCode = statusCode
-      res.statusMessage = statusMessage
+      sayStatus(res, [statusCode])
+      // It may have been missing.
+      if (!isHttp2(res)) res.statusMessage = message!
     }
   }
 }
@@ -264,12 +267,15 @@ function pairsOf(headers: object): readonly (readonly [string, unknown])[] {
   return pairs
 }
 
-/** What `writeHead` says of the status, for those who look. */
-function statusOf([status, message]: Given): { statusCode?: number; statusMessage?: string } {
-  return {
-    ...(typeof status === 'number' ? { statusCode: status } : {}),
-    ...(typeof message === 'string' ? { statusMessage: message } : {}),
-  }
+/** Says what `writeHead` was given of the status, for those who look. */
+function sayStatus(res: ServerResponse, [status, message]: Given): void {
+  if (typeof status === 'number') res.statusCode = status
+  if (typeof message === 'string' && !isHttp2(res)) res.statusMessage = message
+}
+
+/** HTTP/2 has no status message, and warns of whoever asks. */
+function isHttp2(res: ServerResponse): boolean {
+  return 'stream' in res
 }
 
 function sizeOf(chunk: unknown): number {

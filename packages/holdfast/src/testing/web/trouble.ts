@@ -24,9 +24,10 @@ export function testTrouble(stage: WebStage): void {
         expectStatus(seen, 503)
         assert.equal(seen.headers.get('location'), null)
         assert.deepEqual(seen.cookies, [])
-        const fresh = await scene.visitor().get('/set')
+        const fresh = await scene.visitor().get('/own-headers')
         expectStatus(fresh, 503)
         assert.deepEqual(fresh.cookies, [])
+        assert.doesNotMatch(fresh.headers.get('cache-control') ?? '', /public|max-age/)
       },
     )
 
