@@ -10,11 +10,18 @@
 import type { IncomingMessage } from 'node:http'
 import type { Session } from '../sessions/session.ts'
 import type { Sessions } from '../sessions/sessions.ts'
-import { addCarried, type AnswerHeaders } from './answer-headers.ts'
-import { type Carried, type Exchange, Exchanges, type WebOptions, type WebRequest } from './exchange.ts'
+import { type AnswerHeaders, isOfOneAnswer } from './answer-headers.ts'
+import { type Exchange, Exchanges, type WebOptions, type WebRequest } from './exchange.ts'
 import { holdResponse } from './held-response.ts'
-import { abandonOnClose, type Answer, committing, joined } from './node/answering.ts'
-import { withStatus } from './refusal.ts'
+import {
+  abandonOnClose,
+  type Answer,
+  type Committing,
+  committing,
+  headerOf,
+  joined,
+} from './node/answering.ts'
+import { refusal, type Refusal, withStatus } from './refusal.ts'
 
 export type { CookieOptions } from './cookie.ts'
 export type { AdoptOptions, WebOptions, WebRequest } from './exchange.ts'
@@ -33,7 +40,7 @@ export interface FastifyRequestLike {
 /** What is needed of a reply of Fastify's. */
 export interface FastifyReplyLike {
   readonly raw: Answer
-  readonly statusCode: number
+  code(status: number): unknown
   getHeader(name: string): number | string | string[] | undefined
   getHeaders(): Record<string, unknown>
   removeHeader(name: string): unknown
@@ -75,19 +82,20 @@ export function fastifySession<Data extends object>(
   const exchanges = new Exchanges(options.sessions, options)
   // A symbol of this registration's own. A map with weak keys would cost more than all the rest of a request.
   const current = Symbol('exchange')
-  type Seen = FastifyRequestLike & { [current]?: Exchange<Data> }
+  type Seen = FastifyRequestLike & { [current]?: Committing<Data> }
   fastify.decorateRequest(current, null)
   fastify.decorateRequest('session', {
     getter(this: Seen): Session<Data> | undefined {
-      return this[current]?.session
+      return this[current]?.exchange.session
     },
   })
   fastify.addHook('onRequest', (request, reply, next) => {
-    const fail = failed(next)
+    const fail = (error: unknown): void => {
+      refuse(reply, error, next)
+    }
     const begin = (exchange: Exchange<Data>): void => {
-      ;(request as Seen)[current] = exchange
       abandonOnClose(exchange, reply.raw)
-      holdHijacked(exchange, reply.raw)
+      ;(request as Seen)[current] = hold(exchange, reply.raw)
       next()
     }
     try {
@@ -99,24 +107,28 @@ export function fastifySession<Data extends object>(
     }
   })
   fastify.addHook('onSend', (request, reply, payload, next) => {
-    const exchange = (request as Seen)[current]
-    if (!exchange || exchange.isCommitted) {
+    const commit = (request as Seen)[current]
+    if (!commit || commit.exchange.isCommitted) {
       next(null, payload)
       return
     }
     const fail = (error: unknown): void => {
-      // What was prepared is not sent, nor are its headers with the error.
-      for (const name of Object.keys(reply.getHeaders())) reply.removeHeader(name)
-      failed(next)(error)
+      for (const name of Object.keys(reply.getHeaders())) if (isOfOneAnswer(name)) reply.removeHeader(name)
+      refuse(reply, error, next)
     }
-    const end = (carried: Carried): void => {
-      addCarried(headersOf(reply), carried)
+    const isResponse = Object.prototype.toString.call(payload) === '[object Response]'
+    const end = (): void => {
+      // Where others may still have a say (hooks behind this one, the headers of a `Response`), what must not be lost is
+      // added when the headers are written.
+      if (!isResponse && !commit.isPersonal) commit.addTo(headersOf(reply))
       next(null, payload)
     }
     try {
-      const carried = exchange.commit(reply.statusCode)
-      if (carried instanceof Promise) carried.then(end, fail)
-      else end(carried)
+      // Fastify takes it over first behind the hooks.
+      if (isResponse) reply.code((payload as Response).status)
+      const waiting = commit.beforeHeaders()
+      if (waiting) waiting.then(end, fail)
+      else end()
     } catch (error) {
       fail(error)
     }
@@ -131,19 +143,34 @@ Object.assign(fastifySession, {
   [Symbol.for('plugin-meta')]: { name: 'holdfast', fastify: '5.x' },
 })
 
-/** A reply that was hijacked passes no hook: then the headers are held where they are written. */
-function holdHijacked<Data extends object>(exchange: Exchange<Data>, raw: Answer): void {
-  holdResponse(
-    raw,
-    committing(exchange, raw, (error) => {
-      raw.destroy(error as Error)
-    }),
-  )
+/** Holds the headers where they are written: a reply that was hijacked passes no hook. */
+function hold<Data extends object>(exchange: Exchange<Data>, raw: Answer): Committing<Data> {
+  const commit = committing(exchange, raw, (error) => {
+    raw.destroy(error as Error)
+  })
+  holdResponse(raw, commit)
+  return commit
 }
 
-function failed(next: (error: Error) => void): (error: unknown) => void {
-  return (error) => {
-    next(withStatus(error) as Error)
+/** Has the error answered, with its own status, whatever was to be answered before. */
+function refuse(reply: FastifyReplyLike, error: unknown, next: (error: Error) => void): void {
+  const refused = refusal(error)
+  const cause = withStatus(error) as Error
+  reply.code(refused.status)
+  // A mistake in the program stays what it is.
+  next(refused.status === 500 ? cause : new RefusedRequest(refused, cause))
+}
+
+/** Fastify sends the message of any error to who asked: it must tell nothing of the inside. */
+class RefusedRequest extends Error {
+  readonly statusCode: number
+  readonly code: string
+
+  /** @param cause What happened, for logs and for error handlers. */
+  constructor({ status, code, message }: Refusal, cause: unknown) {
+    super(message, { cause })
+    this.statusCode = status
+    this.code = code
   }
 }
 
@@ -172,7 +199,7 @@ class FastifyWebRequest implements WebRequest {
   }
 
   header(name: string): string | undefined {
-    return joined(this.#request.headers[name])
+    return headerOf(this.#request, name)
   }
 }
 

@@ -12,9 +12,8 @@ import type { JsonObject } from '../sessions/dictionary.ts'
 import type { Session } from '../sessions/session.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import { Exchanges, type WebOptions } from './exchange.ts'
-import { addCarried } from './answer-headers.ts'
 import { holdResponse } from './held-response.ts'
-import { abandonOnClose, type Answer, committing, headersOf } from './node/answering.ts'
+import { abandonOnClose, type Answer, committing, headerOf } from './node/answering.ts'
 import { withStatus } from './refusal.ts'
 
 export type { CookieOptions } from './cookie.ts'
@@ -30,7 +29,8 @@ export interface KoaContext {
   readonly secure: boolean
   /** Heeds `app.proxy`. */
   readonly ip: string
-  get(name: string): string
+  /** Whether Koa answers: false where the application does by itself. */
+  readonly respond?: boolean
   onerror(error: Error): void
 }
 
@@ -58,21 +58,22 @@ export function koaSession<Data extends object = JsonObject>(
         url: context.originalUrl,
         isSecure: context.secure,
         address: context.ip,
-        header: (name) => context.get(name) || undefined,
+        header: (name) => headerOf(context.req, name),
       })
     })
     Object.assign(context, { session: exchange.session })
     abandonOnClose(exchange, res)
-    holdResponse(
-      res,
-      committing(exchange, res, (error) => {
-        context.onerror(withStatus(error) as Error)
-      }),
-    )
+    const commit = committing(exchange, res, (error) => {
+      context.onerror(withStatus(error) as Error)
+    })
+    holdResponse(res, commit)
     await next()
-    if (exchange.isCommitted) return
-    // Here and not when Koa answers, so that the application's own middleware sees what goes wrong.
-    addCarried(headersOf(res), await stated(async () => await exchange.commit(res.statusCode)))
+    if (context.respond === false || exchange.isCommitted) return
+    // Here and not when Koa answers, so that the application's own middleware sees what goes wrong. What the answer
+    // must carry is added when it is sent: behind everything that such middleware says.
+    await stated(async () => {
+      await commit.beforeHeaders()
+    })
   }
 }
 

@@ -23,12 +23,16 @@ export type { Answer, NodeOptions } from './node/answering.ts'
 /** A request that the middleware has seen. */
 export type WithSession<Data extends object = JsonObject> = IncomingMessage & { session: Session<Data> }
 
+/** By what a request was given its session. */
+const givenBy = Symbol('exchanges')
+
 /** What Connect and Express call. */
 export type Middleware = (request: IncomingMessage, answer: Answer, next: (error?: unknown) => void) => void
 
 /**
  * Puts `request.session` onto each request. The headers of the answer are held until what was changed is stored; where
- * that fails, `next` is told, and the answer that was prepared is not sent.
+ * that fails, `next` is told, and the answer that was prepared is not sent. A request that was given a session of the
+ * same sessions, by the same cookie, goes on with that: the middleware may stand in its way twice.
  *
  * @throws {InvalidOption} when an option can't be honoured.
  */
@@ -37,7 +41,12 @@ export function sessionMiddleware<Data extends object = JsonObject>(
   options: NodeOptions = {},
 ): Middleware {
   const exchanges = new Exchanges(sessions, options)
-  return (request, answer, next) => {
+  return (request: IncomingMessage & { [givenBy]?: Exchanges<Data> }, answer, next) => {
+    const before = request[givenBy]
+    if (before?.sessions === sessions && before.cookie?.name === exchanges.cookie?.name) {
+      next()
+      return
+    }
     const refuse = (error: unknown): void => {
       next(withStatus(error))
     }
@@ -46,11 +55,13 @@ export function sessionMiddleware<Data extends object = JsonObject>(
       if (opened instanceof Promise) {
         opened.then((exchange) => {
           attach(exchange, request, answer, refuse)
+          request[givenBy] = exchanges
           next()
         }, refuse)
         return
       }
       attach(opened, request, answer, refuse)
+      request[givenBy] = exchanges
     } catch (error) {
       refuse(error)
       return

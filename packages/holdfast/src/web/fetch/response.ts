@@ -39,7 +39,7 @@ export async function exchanged<Data extends object>(
 
 /** A request, as sessions look at it. */
 export function webRequestOf(request: Request, { trustProxy = false }: FetchOptions = {}): WebRequest {
-  const { protocol, pathname, search } = new URL(request.url)
+  const { protocol, host, pathname, search } = new URL(request.url)
   const first = (name: string): string | undefined => request.headers.get(name)?.split(',')[0]?.trim()
   const forwarded = trustProxy ? first('x-forwarded-for') : undefined
   const scheme = trustProxy ? (first('x-forwarded-proto') ?? protocol) : protocol
@@ -48,7 +48,8 @@ export function webRequestOf(request: Request, { trustProxy = false }: FetchOpti
     url: pathname + search,
     isSecure: scheme.replace(':', '').toLowerCase() === 'https',
     ...(forwarded === undefined ? {} : { address: forwarded }),
-    header: (name) => request.headers.get(name) ?? undefined,
+    // HTTP/2 has no such header.
+    header: (name) => request.headers.get(name) ?? (name === 'host' ? host : undefined),
   }
 }
 

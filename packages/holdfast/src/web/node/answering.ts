@@ -62,7 +62,7 @@ class NodeRequest implements WebRequest {
   }
 
   header(name: string): string | undefined {
-    return joined(this.#request.headers[name])
+    return headerOf(this.#request, name)
   }
 
   #forwarded(name: string): string | undefined {
@@ -75,36 +75,38 @@ export function committing<Data extends object>(
   exchange: Exchange<Data>,
   answer: Answer,
   failed: (error: unknown) => void,
-): Commit {
+): Committing<Data> {
   return new Committing(exchange, answer, failed)
 }
 
-class Committing<Data extends object> implements Commit {
-  readonly #exchange: Exchange<Data>
+/** One exchange's commit, however many ask for it. */
+export class Committing<Data extends object> implements Commit {
+  readonly exchange: Exchange<Data>
   readonly #answer: Answer
   readonly #failed: (error: unknown) => void
   #carried: Carried | undefined
+  #waiting: Promise<void> | undefined
 
   constructor(exchange: Exchange<Data>, answer: Answer, failed: (error: unknown) => void) {
-    this.#exchange = exchange
+    this.exchange = exchange
     this.#answer = answer
     this.#failed = failed
   }
 
   beforeHeaders(): Promise<void> | undefined {
-    if (this.#exchange.isCommitted) return undefined
-    const carried = this.#exchange.commit(this.#answer.statusCode)
-    if (carried instanceof Promise) {
-      return carried.then((settled) => {
-        this.#carried = settled
-      })
+    // Who asks later waits for the same.
+    if (this.exchange.isCommitted) return this.#waiting
+    const carried = this.exchange.commit(this.#answer.statusCode)
+    if (!(carried instanceof Promise)) {
+      this.#carried = carried
+      return undefined
     }
-    this.#carried = carried
-    return undefined
+    this.#waiting = this.#settled(carried)
+    return this.#waiting
   }
 
   beforeEnd(): Promise<void> | undefined {
-    return this.#exchange.commitRest(this.#answer.statusCode)
+    return this.exchange.commitRest(this.#answer.statusCode)
   }
 
   get addsHeaders(): boolean {
@@ -115,10 +117,29 @@ class Committing<Data extends object> implements Commit {
     if (this.#carried) addCarried(headersOf(this.#answer), this.#carried)
   }
 
+  /** Whether this client is told of its session, which no cache may tell others. */
+  get isPersonal(): boolean {
+    return this.#carried?.cookie !== undefined || this.#carried?.credential !== undefined
+  }
+
+  /** Adds what must be carried to other headers, and not once more to those of the answer. */
+  addTo(headers: AnswerHeaders): void {
+    if (this.#carried) addCarried(headers, this.#carried)
+    this.#carried = undefined
+  }
+
   onFailure(error: unknown, isSent: boolean): void {
     // Too late for another answer: the client must see that this one is not whole.
     if (isSent) this.#answer.destroy()
     this.#failed(error)
+  }
+
+  async #settled(carried: Promise<Carried>): Promise<void> {
+    try {
+      this.#carried = await carried
+    } finally {
+      this.#waiting = undefined
+    }
   }
 }
 
@@ -141,6 +162,11 @@ export function headersOf(answer: Answer): AnswerHeaders {
       answer.appendHeader('set-cookie', value)
     },
   }
+}
+
+/** A header of a request. HTTP/2 has another name for the host. */
+export function headerOf({ headers }: Pick<IncomingMessage, 'headers'>, name: string): string | undefined {
+  return joined(headers[name] ?? (name === 'host' ? headers[':authority'] : undefined))
 }
 
 /** A header as one text, however many values it has. */
