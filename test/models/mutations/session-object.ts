@@ -42,8 +42,8 @@ export const sessionObject = [
       edits: [
         {
           file: 'sessions/holding.ts',
-          from: 'this.#loading = undefined\n        throw error',
-          to: 'throw error',
+          from: 'this.#loading = undefined\n    if',
+          to: 'if',
         },
       ],
       titles: ['a load that fails is an error for all who wait'],
