@@ -116,7 +116,7 @@ export function fastifySession<Data extends object>(
       for (const name of Object.keys(reply.getHeaders())) if (isOfOneAnswer(name)) reply.removeHeader(name)
       refuse(reply, error, next)
     }
-    const isResponse = Object.prototype.toString.call(payload) === '[object Response]'
+    const isResponse = isWebResponse(payload)
     const end = (): void => {
       // Where others may still have a say (hooks behind this one, the headers of a `Response`), what must not be lost is
       // added when the headers are written.
@@ -125,7 +125,7 @@ export function fastifySession<Data extends object>(
     }
     try {
       // Fastify takes it over first behind the hooks.
-      if (isResponse) reply.code((payload as Response).status)
+      if (isResponse) reply.code(payload.status)
       const waiting = commit.beforeHeaders()
       if (waiting) waiting.then(end, fail)
       else end()
@@ -142,6 +142,11 @@ Object.assign(fastifySession, {
   [Symbol.for('fastify.display-name')]: 'holdfast',
   [Symbol.for('plugin-meta')]: { name: 'holdfast', fastify: '5.x' },
 })
+
+/** Told as Fastify tells it, so that those of other implementations count. */
+function isWebResponse(payload: unknown): payload is Response {
+  return typeof payload === 'object' && Object.prototype.toString.call(payload) === '[object Response]'
+}
 
 /** Holds the headers where they are written: a reply that was hijacked passes no hook. */
 function hold<Data extends object>(exchange: Exchange<Data>, raw: Answer): Committing<Data> {
