@@ -142,6 +142,14 @@ const routes: Readonly<Record<string, Route>> = {
     setFrom(session, query)
     return text('failed', 500)
   },
+  '/refuse': (session, query) => {
+    setFrom(session, query)
+    return text('refused', 401)
+  },
+  '/login-and-fail': async (session) => {
+    await session.login('ada')
+    return text('failed', 500)
+  },
   '/throw': (session, query) => {
     setFrom(session, query)
     throw new Error('the application fails on purpose')

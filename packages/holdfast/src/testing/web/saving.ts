@@ -102,6 +102,24 @@ export function testSaving(stage: WebStage): void {
     })
 
     stage.it(
+      'what an answer that refuses has changed is stored, such as a count of attempts',
+      async (scene) => {
+        const visitor = scene.visitor()
+        const { status, cookies } = await visitor.get('/refuse?key=a')
+        assert.deepEqual([status, cookies.length], [401, 1])
+        expectStatus(await visitor.get('/refuse?key=b'), 401)
+        assert.deepEqual(await dataOf(visitor), { a: 'value', b: 'value' })
+      },
+    )
+
+    stage.it('a login behind which the answer fails is one, and its cookie is sent', async (scene) => {
+      const guest = await scene.guest()
+      const { status, cookies } = await guest.get('/login-and-fail')
+      assert.deepEqual([status, cookies.length], [500, 1])
+      assert.deepEqual(await dataOf(guest), { guest: 'yes' })
+    })
+
+    stage.it(
       'the same key changed to two values is refused with 409, and the first one stays',
       async (scene) => {
         const guest = await scene.guest()

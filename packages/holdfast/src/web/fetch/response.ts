@@ -63,11 +63,11 @@ export function carrying(response: Response, carried: Carried): Response {
   return copy
 }
 
-/** Adds what must be carried to web-standard headers. */
-export function addCarriedTo(headers: Headers, carried: Carried): void {
+/** Adds what must be carried to web-standard headers. @param beneath Headers that these will take the place of. */
+export function addCarriedTo(headers: Headers, carried: Carried, beneath?: Headers): void {
   addCarried(
     {
-      get: (name) => headers.get(name) ?? undefined,
+      get: (name) => headers.get(name) ?? beneath?.get(name) ?? undefined,
       set: (name, value) => {
         headers.set(name, value)
       },
