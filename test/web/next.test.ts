@@ -182,6 +182,29 @@ describe('a server action', () => {
     assert.deepEqual((await visit.seen()).data, { theme: 'dark' })
   })
 
+  it('that fails behind a new secret, a login or a logout sets its cookie, and stores nothing else', async () => {
+    const steps: readonly [does: (session: Session) => Promise<void>, user: string | undefined][] = [
+      [(session) => session.cycleKey(), 'ada'],
+      [(session) => session.login('bob'), 'bob'],
+      [(session) => session.destroy(), undefined],
+    ]
+    for (const [does, user] of steps) {
+      const visit = new Visit()
+      await visit.login()
+      const cookies = visit.actionCookies()
+      await assert.rejects(
+        visit.next.actOnSession(cookies, async (session) => {
+          await does(session as unknown as Session)
+          session.set('theme', 'light')
+          throw new Error('the action failed')
+        }),
+        /the action failed/,
+      )
+      assert.equal(cookies.sent.length, 1)
+      assert.deepEqual(await visit.seen(), { user, data: {} })
+    }
+  })
+
   for (const place of [{ name: 'memory', make: () => memoryStore() }, ...probedStores]) {
     it(`keeps what 20 of them change at once, over ${place.name}`, async (t) => {
       const { act, seen } = await visited(t, place)

@@ -70,7 +70,7 @@ export interface NextSessions<Data extends object> {
   readonly readSession: (cookies: NextCookies, client?: Client) => Promise<ReadSession<Data>>
   /**
    * For server actions. What was changed is stored, and the cookie is set, also where the action ends by a
-   * `redirect()`.
+   * `redirect()`. Where it fails only what was stored at once, such as a login, is, and its cookie is set.
    */
   readonly actOnSession: <R>(
     cookies: NextWritableCookies,
@@ -111,11 +111,17 @@ export function nextSessions<Data extends object = JsonObject>(
       } catch (error) {
         // `redirect()` and `notFound()` are thrown, and are answers.
         if (isAnswer(error)) await finish()
+        // What is stored by now, such as a new secret, opens nothing for who isn't told of it.
+        else tell()
         throw error
       }
 
       async function finish(): Promise<void> {
         await session.save()
+        tell()
+      }
+
+      function tell(): void {
         const change = exchanges.changeOf(session, before)
         if (change) setCookie(cookies, settings!, change)
       }
