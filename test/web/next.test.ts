@@ -121,6 +121,14 @@ describe('a server action', () => {
     assert.deepEqual(await visit.stage.records(), [])
   })
 
+  it('sets a cookie for plain HTTP where it is told to', async () => {
+    const visit = new Visit(new Stage(), { cookie: { secure: false } })
+    const cookies = visit.actionCookies()
+    await visit.next.actOnSession(cookies, (session) => session.login('ada'))
+    const [[name, , options] = assert.fail('no cookie was set')] = cookies.sent
+    assert.deepEqual([name, options], ['session', { ...options, secure: false }])
+  })
+
   it('takes the cookie away at a logout, with the attributes that it was set with', async () => {
     const cookie = {
       name: 'sid',
@@ -194,7 +202,7 @@ describe('a server action', () => {
       const cookies = visit.actionCookies()
       await assert.rejects(
         visit.next.actOnSession(cookies, async (session) => {
-          await does(session as unknown as Session)
+          await does(session)
           session.set('theme', 'light')
           throw new Error('the action failed')
         }),
@@ -319,6 +327,11 @@ describe('a route handler', () => {
 
 describe('nextSessions', () => {
   it('refuses what Next.js has no way for', () => {
-    assert.throws(() => nextSessions(new Stage().sessions, { cookie: false }), InvalidOption)
+    const { sessions } = new Stage()
+    assert.throws(() => nextSessions(sessions, { cookie: false }), InvalidOption)
+    assert.throws(
+      () => nextSessions(sessions, { cookie: { secure: 'auto' } }),
+      (error) => error instanceof InvalidOption && error.message.includes('process.env.NODE_ENV'),
+    )
   })
 })

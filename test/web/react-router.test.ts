@@ -10,7 +10,7 @@ import {
   redirect,
   type ServerBuild,
 } from 'react-router'
-import { SessionGone } from '../../packages/holdfast/src/errors.ts'
+import { InvalidOption, SessionGone } from '../../packages/holdfast/src/errors.ts'
 import { memoryStore } from '../../packages/holdfast/src/drivers/memory.ts'
 import { Sessions } from '../../packages/holdfast/src/sessions/sessions.ts'
 import type { WebStore } from '../../packages/holdfast/src/testing/web-suite.ts'
@@ -111,6 +111,18 @@ describe('sessionStorage', () => {
       /^__Host-session=hfs_\S+; Path=\/; Max-Age=43200; HttpOnly; Secure; SameSite=Lax$/,
     )
     assert.match(await storage.destroySession(session), /^__Host-session=; Path=\/; Max-Age=0; /)
+  })
+
+  it('gives one for plain HTTP where it is told to, and refuses to be told by a request that it never sees', async () => {
+    const sessions = new Sessions(memoryStore())
+    const storage = sessionStorage(sessions, { cookie: { secure: false } })
+    const session = await storage.getSession()
+    session.set('user', 'ada')
+    assert.doesNotMatch(await storage.commitSession(session), /Secure/)
+    assert.throws(
+      () => sessionStorage(sessions, { cookie: { secure: 'auto' } }),
+      (error) => error instanceof InvalidOption && error.message.includes('process.env.NODE_ENV'),
+    )
   })
 
   it('stores nothing of an untouched session, where createMemorySessionStorage stores an empty one', async () => {

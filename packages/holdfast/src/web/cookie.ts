@@ -12,7 +12,9 @@ export interface CookieOptions {
    * @default '__Host-session' where that can be, else '__Secure-session' or 'session'
    */
   readonly name?: string
-  /** Only over TLS. 'auto': as the request came; then the name has no prefix. @default true */
+  /**
+   * Only over TLS. 'auto': as the request came, where a door sees that; then the name has no prefix. @default true
+   */
   readonly secure?: boolean | 'auto'
   /** Which requests from other sites carry it: 'lax' links to yours, 'strict' none, 'none' all. @default 'lax' */
   readonly sameSite?: 'lax' | 'strict' | 'none'
@@ -73,6 +75,19 @@ export function cookieSettings(options: CookieOptions = {}): CookieSettings {
     throw new InvalidOption(`sameSite is 'lax', 'strict' or 'none', not ${JSON.stringify(sameSite)}`)
   }
   return { name, secure, sameSite, path, partitioned, domain, signer: options.keys?.signer(`cookie ${name}`) }
+}
+
+/**
+ * For doors that are shown nothing of a request but its cookies.
+ *
+ * @param door Who that is, for the message.
+ * @throws {InvalidOption} for `secure: 'auto'`: such a cookie would not come back over plain HTTP.
+ */
+export function refuseAutoSecure({ secure }: CookieSettings, door: string): void {
+  if (secure !== 'auto') return
+  throw new InvalidOption(
+    `${door} can’t tell how a request came: in place of \`secure: 'auto'\` say what holds where it runs, such as \`secure: process.env.NODE_ENV === 'production'\``,
+  )
 }
 
 /** The value of a cookie in a `Cookie` header: the first one of the name, as the most specific path comes first. */

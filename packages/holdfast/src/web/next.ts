@@ -20,7 +20,7 @@ import type { Client } from '../sessions/facts.ts'
 import type { Session } from '../sessions/session.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import type { Awaitable } from '../store/contract.ts'
-import type { CookieChange, CookieSettings } from './cookie.ts'
+import { type CookieChange, type CookieSettings, refuseAutoSecure } from './cookie.ts'
 import { Exchanges } from './exchange.ts'
 import { fetchSessions, type SessionHandler } from './fetch.ts'
 import type { FetchOptions } from './fetch/response.ts'
@@ -87,6 +87,7 @@ export function nextSessions<Data extends object = JsonObject>(
   const exchanges = new Exchanges(sessions, options)
   const { cookie: settings } = exchanges
   if (!settings) throw new InvalidOption('Next.js hands sessions on by cookies: `cookie` can’t be false')
+  refuseAutoSecure(settings, 'a server action of Next.js')
   const presented = (cookies: NextCookies): string | undefined => {
     const value = cookies.get(settings.name)?.value
     return value === undefined || value === '' ? undefined : exchanges.credentialIn(value)
@@ -135,7 +136,7 @@ function setCookie(cookies: NextWritableCookies, settings: CookieSettings, chang
   const maxAge = isDeleted ? 0 : change.maxAge
   cookies.set(name, isDeleted ? '' : change.value, {
     httpOnly: true,
-    secure: secure !== false,
+    secure: secure === true,
     sameSite,
     path,
     ...(domain === undefined ? {} : { domain }),

@@ -21,7 +21,7 @@ import type { Dictionary, JsonObject } from '../sessions/dictionary.ts'
 import type { Client } from '../sessions/facts.ts'
 import type { Session } from '../sessions/session.ts'
 import type { Sessions } from '../sessions/sessions.ts'
-import { cookieSettings, type CookieOptions, readCookie } from './cookie.ts'
+import { cookieSettings, type CookieOptions, readCookie, refuseAutoSecure } from './cookie.ts'
 import { Exchanges } from './exchange.ts'
 import { exchanged, type FetchOptions, webRequestOf } from './fetch/response.ts'
 
@@ -91,7 +91,7 @@ export interface RouterStorage<Data extends object = JsonObject> {
 }
 
 /**
- * @param options.cookie As in every door. Requests from other sites are the framework's to refuse, and it
+ * @param options.cookie As in every door, but for `secure: 'auto'`. Requests from other sites are the framework's to refuse, and it
  *   does not check resource routes: `SameSite` stands against those.
  * @throws {InvalidOption} when an option can't be honoured.
  */
@@ -100,6 +100,7 @@ export function sessionStorage<Data extends object = JsonObject>(
   { cookie = {} }: { readonly cookie?: CookieOptions } = {},
 ): RouterStorage<Data> {
   const settings = cookieSettings(cookie)
+  refuseAutoSecure(settings, 'React Router’s session storage')
   const exchanges = new Exchanges(sessions, { cookie, checkOrigin: false })
   const committed = async ({ stored }: RouterSession<Data>, given: object = {}): Promise<string> => {
     if (Object.keys(given).length > 0) {
@@ -108,7 +109,7 @@ export function sessionStorage<Data extends object = JsonObject>(
       )
     }
     await stored.save()
-    return exchanges.cookieOf(stored, settings.secure !== false)
+    return exchanges.cookieOf(stored, settings.secure === true)
   }
   return {
     async getSession(cookieHeader, { client } = {}) {
@@ -120,7 +121,7 @@ export function sessionStorage<Data extends object = JsonObject>(
     commitSession: committed,
     async destroySession({ stored }) {
       await stored.destroy()
-      return exchanges.cookieOf(stored, settings.secure !== false)
+      return exchanges.cookieOf(stored, settings.secure === true)
     },
   }
 }
