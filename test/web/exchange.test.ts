@@ -3,9 +3,11 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { memoryStore } from '../../packages/holdfast/src/drivers/memory.ts'
+import { CrossSiteRequest, StoreUnavailable } from '../../packages/holdfast/src/errors.ts'
 import type { Session } from '../../packages/holdfast/src/sessions/session.ts'
 import { Sessions } from '../../packages/holdfast/src/sessions/sessions.ts'
 import { Exchanges } from '../../packages/holdfast/src/web/exchange.ts'
+import { Stage } from '../sessions/stage.ts'
 
 interface Basket {
   fruit: string
@@ -77,5 +79,45 @@ describe('an answer that depends on who asks', () => {
     }
     assert.deepEqual(await varies(() => undefined), [])
     assert.deepEqual(await varies(() => undefined, ''), [])
+  })
+})
+
+describe('a session that another site would begin', () => {
+  const headers: Readonly<Record<string, string>> = {
+    'sec-fetch-site': 'cross-site',
+    origin: 'https://elsewhere.example',
+  }
+  const request = {
+    method: 'POST',
+    url: '/login',
+    isSecure: true,
+    header: (name: string) => headers[name],
+  }
+
+  it('is ended before anybody hears of it', async () => {
+    const stage = new Stage()
+    const exchange = await new Exchanges(stage.sessions).open(request)
+    await exchange.session.login('mallory')
+    const { credential } = exchange.session
+    await assert.rejects(async () => await exchange.commit(302), CrossSiteRequest)
+    assert.equal((await stage.sessions.load(credential)).user, undefined)
+    exchange.session.set('late', 'yes')
+    assert.equal(exchange.commitRest(302), undefined)
+    assert.deepEqual((await stage.sessions.list()).sessions, [])
+  })
+
+  it('sets no cookie either where it can’t be ended', async () => {
+    const stage = new Stage()
+    const exchange = await new Exchanges(stage.sessions).open(request)
+    await exchange.session.login('mallory')
+    stage.plan = () => 'fail'
+    await assert.rejects(async () => await exchange.commit(302), StoreUnavailable)
+  })
+
+  it('begins where origins are not looked at', async () => {
+    const stage = new Stage()
+    const exchange = await new Exchanges(stage.sessions, { checkOrigin: false }).open(request)
+    await exchange.session.login('ada')
+    assert.match((await exchange.commit(302)).cookie ?? '', /^__Host-session=hfs_/)
   })
 })

@@ -262,7 +262,10 @@ export class NameTaken extends HoldfastError {
 
 // ── The request was refused ─────────────────────────────────────────────────────────────────────────────────
 
-/** A request that would change something came with a session cookie from a page of another site. Nothing was done. */
+/**
+ * A request that would change something came with a session cookie from a page of another site, or would have begun a
+ * session there. Nothing of it is stored.
+ */
 export class CrossSiteRequest extends HoldfastError {
   readonly code = 'HOLDFAST_CROSS_SITE_REQUEST'
 }

@@ -64,8 +64,9 @@ export interface WebOptions {
    */
   readonly whenDown?: 'fail' | 'continue' | ((request: WebRequest) => 'fail' | 'continue')
   /**
-   * Refuses what would change something and comes with the cookie from a page of another site. Origins may be named
-   * that are allowed to, such as `https://app.example`. @default true
+   * Refuses what would change something and comes with the cookie from a page of another site, and what would begin a
+   * session there, such as a login. Origins may be named that are allowed to, such as `https://app.example`.
+   * @default true
    */
   readonly checkOrigin?: boolean | { readonly allow: readonly string[] }
   /** Addresses and user agents are compared and kept where the sessions are told to. @default what the door sees */
@@ -265,6 +266,7 @@ export class Exchange<Data extends object = JsonObject> {
    * changed is not stored where the answer is a server's error: nobody knows what it was worth.
    *
    * @param status Of the answer.
+   * @throws {CrossSiteRequest} where another site would be who begins the session.
    * @throws {SessionGone} @throws {ConflictingChange} @throws {StoreUnavailable} and others, as `session.save`.
    */
   commit(status: number): Awaitable<Carried> {
@@ -272,6 +274,13 @@ export class Exchange<Data extends object = JsonObject> {
     const session = this.#session
     const isDue = session.isLoaded && session.isRotationDue
     const stores = status < 500 && (session.modified || isDue)
+    const { by, credential, old } = this.#presented
+    // What came with a cookie was looked at when it came.
+    const begins = stores ? !session.isEmpty : session.carried !== undefined
+    if (begins && by === 'cookie' && credential === undefined && !old) {
+      const refused = this.#refusedToBegin()
+      if (refused) return refused
+    }
     if (!stores && !session.isLocked) return this.#carried()
     return this.#stored(stores, isDue)
   }
@@ -293,6 +302,21 @@ export class Exchange<Data extends object = JsonObject> {
 
   #saveRest(): Promise<void> | undefined {
     return this.#session.isNew ? undefined : this.#session.save()
+  }
+
+  /** A user would be logged in unasked, as whoever the other site likes. What was stored by now, by a login, is ended. */
+  #refusedToBegin(): Promise<never> | undefined {
+    const { allowed } = this.#exchanges
+    try {
+      if (allowed) checkOrigin(this.request, allowed)
+      return undefined
+    } catch (error) {
+      this.#hasFailed = true
+      const ended = this.#session.isNew ? Promise.resolve() : this.#session.destroy()
+      return ended.then(() => {
+        throw error
+      })
+    }
   }
 
   async #stored(stores: boolean, isDue: boolean): Promise<Carried> {

@@ -31,7 +31,7 @@ export function checkOrigin(request: OriginRequest, allowed: readonly string[]):
   if (origin !== undefined && allowed.includes(origin)) return
   if (site === undefined && (origin === undefined || isOwn(origin, request.header('host')))) return
   throw new CrossSiteRequest(
-    `a ${request.method} with a session cookie came from ${origin ?? 'another site'}, which is not allowed to send any`,
+    `a ${request.method} came from ${origin ?? 'another site'}, which is allowed neither to use a session nor to begin one`,
   )
 }
 

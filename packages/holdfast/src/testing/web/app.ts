@@ -97,6 +97,11 @@ const routes: Readonly<Record<string, Route>> = {
     setFrom(session, query)
     return text('set')
   },
+  '/save': async (session, query) => {
+    setFrom(session, query)
+    await session.save()
+    return text('saved')
+  },
   '/push': (session, query) => {
     const list = session.setDefault('list', []) as unknown as Json[]
     list.push(query.get('value') ?? 'value')
