@@ -17,6 +17,7 @@ const examples = ['fetch', 'h3', 'hono', 'node', 'connect', 'express', 'nest', '
 const stores = ['SQLite', 'a folder', 'PostgreSQL', 'Redis']
 const seldom = process.env['HOLDFAST_TEST_LONG'] !== '1' && 'it takes a minute: in the long run only'
 const mainFile = fileURLToPath(new URL('../../packages/server/src/cli/main.ts', import.meta.url))
+const upgradeFile = fileURLToPath(new URL('bun-upgrade.ts', import.meta.url))
 
 interface OtherRuntime extends Runtime {
   readonly name: string
@@ -51,6 +52,18 @@ for (const runtime of runtimes) {
     it('examples/websocket', async () => {
       await paid(runtime, 'websocket', {}, visitBySocket)
     })
+
+    it(
+      'its own server upgrades behind the door',
+      { skip: runtime.name !== 'Bun' && 'a matter of Bun’s' },
+      async () => {
+        const { stdout, stderr } = await promisify(execFile)(runtime.program, [
+          ...runtime.arguments,
+          upgradeFile,
+        ])
+        assert.deepEqual({ stdout, stderr }, { stdout: 'welcome ada', stderr: '' })
+      },
+    )
 
     it('holdfast store check passes over SQLite', { skip: seldom }, async (t) => {
       const folder = await mkdtemp(join(tmpdir(), 'holdfast-runtime-'))

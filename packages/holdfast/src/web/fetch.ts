@@ -20,24 +20,25 @@ export type { AdoptOptions, WebOptions, WebRequest } from './exchange.ts'
 export type { FetchOptions } from './fetch/response.ts'
 
 /** A handler that is given the session. */
-export type SessionHandler<Data extends object, Rest extends readonly unknown[]> = (
-  request: Request,
-  session: Session<Data>,
-  ...rest: Rest
-) => Awaitable<Response>
+export type SessionHandler<
+  Data extends object,
+  Rest extends readonly unknown[],
+  Answer extends Response | undefined = Response,
+> = (request: Request, session: Session<Data>, ...rest: Rest) => Awaitable<Answer>
 
 /**
  * Makes a wrapper for handlers. What was changed is stored before the response is answered with; where that fails, a
- * response with the cause takes its place. What a handler throws is thrown on, and nothing is stored then.
+ * response with the cause takes its place. What a handler throws is thrown on, and nothing is stored then; nor where it
+ * answers nothing, as on Bun behind `server.upgrade`.
  *
  * @throws {InvalidOption} when an option can't be honoured.
  */
 export function fetchSessions<Data extends object = JsonObject>(
   sessions: Sessions<Data>,
   options: FetchOptions = {},
-): <Rest extends readonly unknown[]>(
-  handler: SessionHandler<Data, Rest>,
-) => (request: Request, ...rest: Rest) => Promise<Response> {
+): <Rest extends readonly unknown[], Answer extends Response | undefined = Response>(
+  handler: SessionHandler<Data, Rest, Answer>,
+) => (request: Request, ...rest: Rest) => Promise<Response | Extract<Answer, undefined>> {
   const exchanges = new Exchanges(sessions, options)
   return (handler) =>
     async (request, ...rest) => {

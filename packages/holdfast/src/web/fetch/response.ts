@@ -12,23 +12,28 @@ export interface FetchOptions extends WebOptions {
 }
 
 /** One exchange around whatever makes a response. */
-export async function exchanged<Data extends object>(
+export async function exchanged<Data extends object, Answer extends Response | undefined>(
   exchanges: Exchanges<Data>,
   request: WebRequest,
-  respond: (exchange: Exchange<Data>) => Awaitable<Response>,
-): Promise<Response> {
+  respond: (exchange: Exchange<Data>) => Awaitable<Answer>,
+): Promise<Response | Extract<Answer, undefined>> {
   let exchange: Exchange<Data>
   try {
     exchange = await exchanges.open(request)
   } catch (error) {
     return refused(error)
   }
-  let response: Response
+  let response: Answer
   try {
     response = await respond(exchange)
   } catch (error) {
     await exchange.abandon()
     throw error
+  }
+  if (response === undefined) {
+    // It answers in another way, such as Bun's after an upgrade to a WebSocket.
+    await exchange.abandon()
+    return response as Extract<Answer, undefined>
   }
   try {
     return carrying(response, await exchange.commit(response.status))
