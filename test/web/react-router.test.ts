@@ -3,18 +3,28 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
 import {
+  createContext,
   createCookieSessionStorage,
   createMemorySessionStorage,
   createRequestHandler,
+  createStaticHandler,
   isSession,
+  type LoaderFunctionArgs,
+  type MiddlewareFunction,
   redirect,
+  RouterContextProvider,
   type ServerBuild,
 } from 'react-router'
 import { InvalidOption, SessionGone } from '../../packages/holdfast/src/errors.ts'
 import { memoryStore } from '../../packages/holdfast/src/drivers/memory.ts'
+import type { Session } from '../../packages/holdfast/src/sessions/session.ts'
 import { Sessions } from '../../packages/holdfast/src/sessions/sessions.ts'
 import type { WebStore } from '../../packages/holdfast/src/testing/web-suite.ts'
-import { sessionStorage } from '../../packages/holdfast/src/web/react-router.ts'
+import {
+  type RouterSession,
+  routerSession,
+  sessionStorage,
+} from '../../packages/holdfast/src/web/react-router.ts'
 import { probedStores } from './served.ts'
 
 /** What the three kinds of storage have in common. */
@@ -178,6 +188,94 @@ for (const place of [{ name: 'memory', make: () => memoryStore() }, ...probedSto
       assert.deepEqual(await app.me(cookie), { user: null, data: {} })
     })
   })
+}
+
+describe('the middleware and the storage in one application', () => {
+  it('have the same sessions, under the same cookie', async () => {
+    const { ask, cookies } = both()
+    const answer = await ask(async ({ kept }) => {
+      await kept.stored.login('ada')
+      return true
+    })
+    const [cookie = '', ...others] = cookies(answer)
+    assert.deepEqual(others, [])
+    assert.deepEqual(await (await ask(() => false, cookie)).json(), { user: 'ada', data: {} })
+    const [deleted = ''] = cookies(
+      await ask(async ({ session }) => {
+        await session.destroy()
+        return false
+      }, cookie),
+    )
+    assert.equal(deleted, '__Host-session=')
+    const late = await ask(({ kept }) => kept.stored.user === undefined, cookie)
+    assert.deepEqual(await late.json(), { user: null, data: {} })
+  })
+
+  it('keep what both change in one request', async () => {
+    const { ask, cookies } = both()
+    const [cookie = ''] = cookies(
+      await ask(({ session }) => {
+        session.set('first', 1)
+        return false
+      }),
+    )
+    const answer = await ask(({ session, kept }) => {
+      session.set('of the middleware', 2)
+      kept.set('of the storage', 3)
+      return true
+    }, cookie)
+    // The storage always tells its cookie.
+    assert.deepEqual(cookies(answer), [cookie])
+    const { data } = (await (await ask(() => false, cookie)).json()) as { data: object }
+    assert.deepEqual(data, { first: 1, 'of the middleware': 2, 'of the storage': 3 })
+  })
+
+  it('don’t let a change by the one live on that a logout by the other has ended', async () => {
+    const { ask, cookies, sessions } = both()
+    const [cookie = ''] = cookies(
+      await ask(async ({ session }) => {
+        await session.login('ada')
+        return false
+      }),
+    )
+    const answer = await ask(async ({ session, kept }) => {
+      session.set('late', 'yes')
+      await kept.stored.destroy()
+      return true
+    }, cookie)
+    assert.equal(answer.status, 400)
+    assert.deepEqual((await sessions.list()).sessions, [])
+  })
+})
+
+/** An application with both; what is asked of it says whether the storage commits. */
+function both() {
+  const sessions = new Sessions(memoryStore())
+  const storage = sessionStorage(sessions)
+  const context = createContext<Session>()
+  type Act = (given: { session: Session; kept: RouterSession }) => Promise<boolean> | boolean
+  let current: Act = () => false
+  const loader = async (given: LoaderFunctionArgs): Promise<Response> => {
+    const session = (given.context as Readonly<RouterContextProvider>).get(context)
+    const kept = await storage.getSession(given.request.headers.get('cookie'))
+    const commits = await current({ session, kept })
+    const headers = commits ? { 'set-cookie': await storage.commitSession(kept) } : undefined
+    return Response.json({ user: session.user ?? null, data: session.data }, headers ? { headers } : {})
+  }
+  const middleware = [routerSession(sessions, context)] as MiddlewareFunction[]
+  const router = createStaticHandler([{ id: 'root', path: '*', middleware, loader }])
+  const ask = async (act: Act, cookie?: string): Promise<Response> => {
+    current = act
+    const request = new Request('https://app.example/', { headers: cookie === undefined ? {} : { cookie } })
+    const answer: unknown = await router.queryRoute(request, {
+      requestContext: new RouterContextProvider(),
+      generateMiddlewareResponse: async (query) => (await query(request)),
+    })
+    assert.ok(answer instanceof Response)
+    return answer
+  }
+  const cookies = ({ headers }: Response) => headers.getSetCookie().map((each) => each.split(';')[0]!)
+  return { sessions, ask, cookies }
 }
 
 /** An application of resource routes, as React Router's compiler would have made it. */
