@@ -269,7 +269,7 @@ function both() {
     const request = new Request('https://app.example/', { headers: cookie === undefined ? {} : { cookie } })
     const answer: unknown = await router.queryRoute(request, {
       requestContext: new RouterContextProvider(),
-      generateMiddlewareResponse: async (query) => (await query(request)),
+      generateMiddlewareResponse: async (query) => await query(request),
     })
     assert.ok(answer instanceof Response)
     return answer
