@@ -276,8 +276,8 @@ export class Exchange<Data extends object = JsonObject> {
     const stores = status < 500 && (session.modified || isDue)
     const { by, credential, old } = this.#presented
     // What came with a cookie was looked at when it came.
-    const begins = stores ? !session.isEmpty : session.carried !== undefined
-    if (begins && by === 'cookie' && credential === undefined && !old) {
+    const isNobody = by === 'cookie' && credential === undefined && !old
+    if (isNobody && (stores ? !session.isEmpty : session.carried !== undefined)) {
       const refused = this.#refusedToBegin()
       if (refused) return refused
     }
