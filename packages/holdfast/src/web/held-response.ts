@@ -2,6 +2,8 @@
  * Holds a response until its session is stored. Whatever sends the headers first (`writeHead`, `write`, `end` or
  * `flushHeaders`) waits for it, and so does what comes after; `end` waits once more for what was changed since. To the
  * application a response that waits looks like one whose headers are on their way.
+ *
+ * What stands in for a response in a handshake has no headers that could wait: it is sent as it is.
  */
 
 import { OutgoingMessage, type ServerResponse } from 'node:http'
@@ -28,14 +30,56 @@ type Methods = Record<Method, (...given: Given) => unknown>
 /** They are refused once the headers are on their way. */
 const headerMethods = ['setHeader', 'appendHeader', 'removeHeader', 'setHeaders'] as const
 
+/** What packs a response lets go of by `flush` what it has taken so far. */
+interface Flushing {
+  flush?: (...given: Given) => unknown
+}
+
 /** Holds a response back. */
-export function holdResponse(res: ServerResponse, commit: Commit): void {
+export function holdResponse(res: ServerResponse & Flushing, commit: Commit): void {
+  if (!isWhole(res)) {
+    followResponse(res, commit)
+    return
+  }
   const own = res as unknown as Methods
   const held = new HeldResponse(res, commit)
   own.writeHead = (...given) => held.take('writeHead', given)
   own.write = (...given) => held.take('write', given)
   own.end = (...given) => held.take('end', given)
   own.flushHeaders = (...given) => held.take('flushHeaders', given)
+  const { flush } = res
+  if (typeof flush === 'function')
+    res.flush = (...given) => held.flush(() => Reflect.apply(flush, res, given))
+}
+
+/** Whether it can do what a response of Node.js can. */
+function isWhole(res: Partial<ServerResponse>): boolean {
+  return typeof res.appendHeader === 'function' && typeof res.getHeaderNames === 'function'
+}
+
+/** Puts the headers onto what stands in for a response, as engine.io has one, and stores beside it. */
+function followResponse(res: ServerResponse, commit: Commit): void {
+  const own = res as unknown as Partial<Methods>
+  let isBegun = false
+  const begin = (): void => {
+    if (isBegun) return
+    isBegun = true
+    try {
+      const waiting = commit.beforeHeaders()
+      waiting?.catch((error: unknown) => commit.onFailure(error, true))
+      commit.onHeaders()
+    } catch (error) {
+      commit.onFailure(error, true)
+    }
+  }
+  for (const name of ['writeHead', 'write', 'end'] as const) {
+    const method = own[name]
+    if (!method) continue
+    own[name] = (...given) => {
+      begin()
+      return Reflect.apply(method, res, given)
+    }
+  }
 }
 
 class HeldResponse {
@@ -65,6 +109,12 @@ class HeldResponse {
     if (this.#state === 'failed') return this.#told(method)
     if (method === 'end') return this.#end(given)
     return this.#call(method, given)
+  }
+
+  flush(send: () => unknown): unknown {
+    if (this.#state !== 'waiting') return send()
+    if (!this.#isEnding) this.#queue.push(send)
+    return undefined
   }
 
   #begin(method: Method, given: Given): unknown {
@@ -152,8 +202,10 @@ class HeldResponse {
     this.#restore?.()
     this.#queue = []
     this.#state = 'failed'
-    sayStatus(this.#res, [500, ''])
-    for (const name of this.#res.getHeaderNames()) if (isOfOneAnswer(name)) this.#res.removeHeader(name)
+    if (!this.#res.headersSent) {
+      sayStatus(this.#res, [500, ''])
+      for (const name of this.#res.getHeaderNames()) if (isOfOneAnswer(name)) this.#res.removeHeader(name)
+    }
     // What stands between the application and us, such as a compression, believes that it has answered. Whoever tells of
     // the error gets past it, and what still comes through it comes here.
     Object.assign(this.#res, this.#methods)

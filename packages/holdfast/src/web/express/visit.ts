@@ -121,7 +121,7 @@ export class Visit implements Commit, SessionWatcher {
   }
 
   onHeaders(): void {
-    if (this.#setCookie !== undefined) this.#call.res.appendHeader('Set-Cookie', this.#setCookie)
+    if (this.#setCookie !== undefined) addCookie(this.#call.res, this.#setCookie)
     if (this.#late) this.onFailure(this.#late, true)
     this.#late = undefined
   }
@@ -227,6 +227,12 @@ export class Visit implements Commit, SessionWatcher {
     const value = signed(this.#call.req.sessionID!, this.#secrets)
     return setCookie(this.#settings.name, value, cookie.data)
   }
+}
+
+function addCookie(res: ServerResponse, cookie: string): void {
+  const { appendHeader } = res as Partial<ServerResponse>
+  if (appendHeader) Reflect.apply(appendHeader, res, ['Set-Cookie', cookie])
+  else res.setHeader('Set-Cookie', [res.getHeader('Set-Cookie') ?? [], cookie].flat() as string[])
 }
 
 /** Whether a store has answered with a session. What somebody else has put there is none. */
