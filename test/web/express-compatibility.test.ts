@@ -7,6 +7,7 @@ import theirs from 'express-session'
 import session from 'holdfast/express'
 import { memoryStore } from 'holdfast/memory'
 import { makeStore } from './express/map-store.ts'
+import { ofCopies, ofOtherStores } from './express/object-scenarios.ts'
 import { type Library, play, type Scenario } from './express/playing.ts'
 import { ofResponses } from './express/response-scenarios.ts'
 import { ofCookies, ofOptions } from './express/scenarios.ts'
@@ -18,7 +19,9 @@ const scenarios = {
   'its options': ofOptions,
   'its cookies': ofCookies,
   'its sessions': ofSessions,
+  'copies of its sessions': ofCopies,
   'its stores': ofStores,
+  'stores of every kind': ofOtherStores,
   'its responses': ofResponses,
 }
 

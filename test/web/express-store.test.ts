@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { describe, it, type TestContext } from 'node:test'
+import express from 'express'
 import session from 'express-session'
 import { memoryStore } from '../../packages/holdfast/src/drivers/memory.ts'
 import { openStore } from '../../packages/holdfast/src/store/open.ts'
@@ -8,6 +9,7 @@ import { type ExpressStoreOptions, holdfastStore } from '../../packages/holdfast
 import { type App, kinds } from './express-store-apps.ts'
 import { freshNamespace } from '../drivers/redis/targets.ts'
 import { opened, stores } from './opened-stores.ts'
+import { Browser, serve } from './express/site.ts'
 
 /** Sets one key each: all have read the session before any stores it, half of them one by one, and then all at once. */
 async function manyAtOnce(app: App): Promise<void> {
@@ -195,6 +197,27 @@ describe('the store for express-session', () => {
     const typed: session.Store = store
     assert.equal(typed, store)
     assert.equal(made(t) instanceof session.Store, false)
+  })
+
+  it('prolongs the session of somebody whose cookie is made anew in each request', async (t) => {
+    const store = made(t, { session })
+    const app = express()
+    const options = { secret: 'x', resave: false, saveUninitialized: false, rolling: true }
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- It has all that a Store has.
+    app.use(session({ ...options, store }))
+    app.get('/{:minutes}', (req, res) => {
+      const maxAge = Number(req.params['minutes'] ?? 1) * 60_000
+      const { Cookie } = session as unknown as { Cookie: new (given: object) => session.Cookie }
+      Object.assign(req.session, { user: 'ada', cookie: new Cookie({ maxAge }) })
+      res.send(req.sessionID)
+    })
+    const browser = new Browser(await serve(t, app))
+    const { text: sid } = await browser.get('/1')
+    for (const minutes of [5, 60]) {
+      await browser.get(`/${String(minutes)}`)
+      const left = (await store.sessions.read(sid))!.expiresAt - Date.now()
+      assert.ok(left > (minutes - 1) * 60_000, `${String(left)} ms are left of ${String(minutes)} minutes`)
+    }
   })
 
   it('takes sessions that were made elsewhere, and no options of theirs', (t) => {

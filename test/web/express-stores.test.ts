@@ -13,6 +13,7 @@ import { join } from 'node:path'
 import { KeyedSessions } from '../../packages/holdfast/src/sessions/keyed.ts'
 import { oldKinds, postgresUrl } from '../migration/old-places.ts'
 import { openRoom, sharedPlaces } from '../stores/places.ts'
+import { makeStore } from './express/map-store.ts'
 import { type Library, play, type Scenario } from './express/playing.ts'
 import { appWith, Browser, serve, values } from './express/site.ts'
 
@@ -54,6 +55,30 @@ for (const { name, skip, open } of oldKinds.filter((kind) => !kind.name.includes
     }
   })
 }
+
+describe('over stores that are made for express-session', () => {
+  it('with a createSession of their own: what it adds is there, and methods answer with promises', async (t) => {
+    const store = makeStore(theirs)
+    const createSession = store.createSession.bind(store)
+    store.createSession = (req, data) => Object.assign(createSession(req, data), { helper: 'of the store' })
+    const app = appWith({ store, secret: 'x', cookie: { maxAge: 60_000 } }, (routes) => {
+      routes.get('/set', (req, res) => {
+        values(req)['a'] = 1
+        res.send('set')
+      })
+      routes.get('/show', async (req, res) => {
+        const { session: found } = req as unknown as { session: InstanceType<typeof session.Session> }
+        await found.save()
+        const { originalMaxAge, maxAge } = found.cookie
+        const { helper, a } = values(req)
+        res.json([found instanceof session.Session, helper, a, originalMaxAge, maxAge! > 0])
+      })
+    })
+    const browser = new Browser(await serve(t, app))
+    await browser.get('/set')
+    assert.deepEqual(await browser.json('/show'), [true, 'of the store', 1, 60_000, true])
+  })
+})
 
 describe('over stores that are made for the library they are given', () => {
   it('session-file-store', async (t) => {

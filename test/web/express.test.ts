@@ -513,6 +513,11 @@ describe('the settings of holdfast/express', () => {
     }
   })
 
+  it('may be null, as may what express-session takes for none', () => {
+    assert.equal(typeof session(null), 'function')
+    assert.equal(typeof theirs(null as never), 'function')
+  })
+
   it('are refused where they cannot be honoured', () => {
     const store = makeStore(session as unknown as Library) as CallbackStore
     for (const options of [{ user: () => 'ada' }, { idle: '1h' as const }, { touchEvery: 0.5 }]) {

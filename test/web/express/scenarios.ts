@@ -87,6 +87,34 @@ export const ofOptions: readonly Scenario[] = [
     options: { genid: (() => undefined) as never },
     steps: ['/set?a=1', '/nothing'],
   },
+  {
+    name: 'genid that answers with the id of a session that is there: destroy',
+    options: { genid: () => 'one-for-all' },
+    steps: ['/set?a=1', { path: '/destroy', cookie: 'none' }, '/show'],
+  },
+  {
+    name: 'genid that answers with the id of a session that is there: regenerate',
+    options: { genid: () => 'one-for-all' },
+    steps: ['/set?a=1', { path: '/regenerate', cookie: 'none' }, '/show'],
+  },
+  {
+    name: 'genid that answers with an id again, after a logout',
+    options: { genid: () => 'one-for-all' },
+    steps: ['/set?a=1', '/show', '/destroy', '/set?a=2', '/show'],
+    stores: ['memory'],
+    differs: 'an id that was destroyed opens nothing any more',
+  },
+  {
+    name: 'options that are null',
+    options: nothing('cookie', 'genid', 'name', 'key', 'proxy', 'rolling', 'unset'),
+    steps: ['/set?a=1', '/nothing', '/show', '/cookie'],
+  },
+  { name: 'cookie: false', options: { cookie: false as never }, steps: ['/set?a=1', '/show', '/cookie'] },
+  {
+    name: 'resave and saveUninitialized that are null: no',
+    options: nothing('resave', 'saveUninitialized'),
+    steps: ['/nothing', '/set?a=1', '/nothing', '/show'],
+  },
   { name: 'unset: keep, deleted', steps: ['/set?a=1', '/delete', '/show'] },
   { name: 'unset: keep, null', steps: ['/set?a=1', '/null', '/show'] },
   { name: 'unset: destroy, deleted', options: { unset: 'destroy' }, steps: ['/set?a=1', '/delete', '/show'] },
@@ -126,6 +154,11 @@ export const ofOptions: readonly Scenario[] = [
     steps: ['/show', '/set?a=1'],
   },
 ]
+
+/** Options that are null. */
+function nothing(...names: readonly string[]): object {
+  return Object.fromEntries(names.map((name) => [name, null]))
+}
 
 /** A generator of ids that can be foretold. */
 function counted(): () => string {
@@ -234,6 +267,17 @@ export const ofCookies: readonly Scenario[] = [
   {
     name: 'proxy: false believes nobody',
     options: { proxy: false, cookie: { secure: true } },
+    first: (app) => void app.set('trust proxy', 1),
+    steps: [{ path: '/set?a=1', headers: https }],
+  },
+  {
+    name: 'proxy: 1 is not true',
+    options: { proxy: 1 as never, cookie: { secure: true } },
+    steps: [{ path: '/set?a=1', headers: https }],
+  },
+  {
+    name: 'proxy: null is left to Express, which trusts it',
+    options: { proxy: null as never, cookie: { secure: true } },
     first: (app) => void app.set('trust proxy', 1),
     steps: [{ path: '/set?a=1', headers: https }],
   },

@@ -297,6 +297,14 @@ export const ofStores: readonly Scenario[] = [
   },
   {
     ...onlyCallbacks,
+    name: 'get fails, and a session that is unset is destroyed',
+    options: { unset: 'destroy' },
+    app: breaking('get'),
+    steps: ['/set?a=1', '/break', '/nothing'],
+    differs: 'a session that could not be read is not destroyed',
+  },
+  {
+    ...onlyCallbacks,
     name: 'what is stored is no session',
     app: (app, _library, { store }) => {
       app.get('/spoil', (req, res) => {

@@ -38,8 +38,8 @@ export type SessionMiddleware = (req: IncomingMessage, res: ServerResponse, next
  * @throws {TypeError} for an option that express-session refuses too.
  * @throws {InvalidOption} when an option can't be honoured.
  */
-function session(options: SessionOptions = {}): SessionMiddleware {
-  const settings = sessionSettings(options)
+function session(options?: SessionOptions | null): SessionMiddleware {
+  const settings = sessionSettings(options ?? {})
   const { store } = settings
   let isConnected = true
   store.generate = (req: SessionRequest) => {

@@ -50,15 +50,16 @@ export interface CookieData {
 /** The cookie of one session. */
 export class Cookie {
   path: string | undefined = '/'
-  httpOnly: boolean | undefined = true
-  domain?: string | undefined
-  secure?: boolean | 'auto' | undefined
-  sameSite?: boolean | 'lax' | 'strict' | 'none' | 'auto' | undefined
-  partitioned?: boolean | undefined
-  priority?: 'low' | 'medium' | 'high' | undefined
+  /** What `expires` sets: with it a copy of a cookie ends when the cookie does. */
+  _expires: Date | boolean | null | undefined = null
   /** The `maxAge` that it was given, in milliseconds, to which every request resets it. */
-  originalMaxAge: number | null | undefined
-  #expires: Date | boolean | null | undefined = null
+  originalMaxAge: number | null | undefined = null
+  httpOnly: boolean | undefined = true
+  declare domain?: string | undefined
+  declare secure?: boolean | 'auto' | undefined
+  declare sameSite?: boolean | 'lax' | 'strict' | 'none' | 'auto' | undefined
+  declare partitioned?: boolean | undefined
+  declare priority?: 'low' | 'medium' | 'high' | undefined
 
   /** @throws {TypeError} when the settings are not an object, or `maxAge` is not a number. */
   constructor(options?: CookieOptions | null) {
@@ -67,25 +68,25 @@ export class Cookie {
       // In the order in which they were given: of `maxAge` and `expires` the last one counts.
       const given = options as Readonly<Record<string, unknown>>
       const settings = this as unknown as Record<string, unknown>
-      for (const name in given) if (name !== 'data') settings[name] = given[name]
+      for (const name in given) if (!methods.has(name)) settings[name] = given[name]
     }
     this.originalMaxAge ??= this.maxAge
   }
 
   /** When it ends; `false` or `null`: when the browser is closed. */
   get expires(): Date | boolean | null | undefined {
-    return this.#expires
+    return this._expires
   }
 
   set expires(date: Date | boolean | null | undefined) {
-    this.#expires = date
+    this._expires = date
     this.originalMaxAge = this.maxAge
   }
 
   /** The milliseconds that are left, `null` where it ends with the browser. */
   get maxAge(): number | null | undefined {
-    if (this.#expires instanceof Date) return this.#expires.valueOf() - systemClock.now()
-    return this.#expires as null | undefined
+    if (this._expires instanceof Date) return this._expires.valueOf() - systemClock.now()
+    return this._expires as null | undefined
   }
 
   set maxAge(ms: number | Date | null | undefined) {
@@ -94,7 +95,7 @@ export class Cookie {
     }
     if (ms instanceof Date) deprecate('maxAge as Date; pass number of milliseconds instead')
     if (typeof ms === 'number') {
-      this.#expires = new Date(systemClock.now() + ms)
+      this._expires = new Date(systemClock.now() + ms)
       // What was given, and not what is left of it a moment later.
       this.originalMaxAge = ms
     } else this.expires = ms
@@ -106,7 +107,7 @@ export class Cookie {
       originalMaxAge: this.originalMaxAge,
       partitioned: this.partitioned,
       priority: this.priority,
-      expires: this.#expires,
+      expires: this._expires,
       secure: this.secure,
       httpOnly: this.httpOnly,
       domain: this.domain,
@@ -125,11 +126,14 @@ export class Cookie {
   }
 }
 
+/** What the cookies of express-session show of their class, and is no setting. */
+const methods: ReadonlySet<string> = new Set(['data', 'serialize', 'toJSON'])
+
 const nameForm = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 const pathForm = /^[ -:=-~]*$/
 
 /** A `Set-Cookie` header. @throws {TypeError} when a setting can't be written into it. */
-export function setCookie(name: string, value: string, data: CookieData): string {
+export function setCookie(name: string, value: string, data: Partial<CookieData>): string {
   if (!nameForm.test(name)) throw new TypeError(`${JSON.stringify(name)} cannot be the name of a cookie`)
   const parts = [`${name}=${encodeURIComponent(value)}`]
   if (data.domain) parts.push(`Domain=${inForm('domain', data.domain, domainForm)}`)

@@ -13,7 +13,7 @@ import type { KeyedInfo, KeyedSessions, Kept } from '../../sessions/keyed.ts'
 import type { Json } from '../../store/codec.ts'
 import type { Awaitable } from '../../store/contract.ts'
 import type { Cookie } from './cookie.ts'
-import { type Done, setSource, sourceOf } from './session.ts'
+import { type Done, isUnstored, setSource, sourceOf } from './session.ts'
 import { Store } from './store.ts'
 
 /** Settings of a session that has no `maxAge`, and of prolonging. */
@@ -94,28 +94,27 @@ export class HoldfastStore extends Store {
   }
 
   touch(sid: string, session: object, callback?: Done): void {
-    const source = this.#sourceOf(session)
-    const { kept, last } = source
+    const { kept, last } = this.#sourceOf(session)
     if (last) tell(last, callback)
-    else if (!kept) callback?.()
-    else if (!isSameCookie(session, kept)) {
-      const data = JSON.parse(
-        JSON.stringify({ ...kept.data, cookie: (session as SessionLike).cookie }),
-      ) as JsonObject
-      const saved = inTurn(source, () => this.#stored(sid, kept, withSettings(data), this.#expiryOf(session)))
-      tell(saved, callback)
-    } else this.#touch(kept, session, callback)
+    else if (kept) this.#prolong(sid, kept, session, callback)
+    else {
+      // `get` has not answered with it: then what is there counts.
+      answer(this.#read(sid), (error, found) => {
+        if (found) this.#prolong(sid, found, session, callback)
+        else callback?.(error ?? undefined)
+      })
+    }
   }
 
   /** @param session The session itself, where it is at hand: one of which nothing was stored leaves nothing behind. */
   destroy(sid: string, callback?: Done, session?: object): void {
-    if (session && !sourceOf(session)) callback?.()
+    if (session && isUnstored(session)) callback?.()
     else tell(this.keyed.destroy(sid), callback)
   }
 
   /** All sessions, without their ids, which the store doesn't know. */
   all(
-    callback: (error?: unknown, sessions?: readonly object[] | Readonly<Record<string, object>>) => void,
+    callback?: (error?: unknown, sessions?: readonly object[] | Readonly<Record<string, object>>) => void,
   ): void {
     answer(
       this.each((info) => this.sessionOf(info)),
@@ -166,6 +165,23 @@ export class HoldfastStore extends Store {
     const there = await this.keyed.read(sid, { strict: true })
     if (!there) throw new SessionGone('the session was destroyed or has expired')
     return await this.keyed.save(sid, there, data, expiresAt)
+  }
+
+  async #read(sid: string): Promise<Kept | undefined> {
+    return await this.keyed.read(sid)
+  }
+
+  #prolong(sid: string, kept: Kept, session: object, callback: Done | undefined): void {
+    if (isSameCookie(session, kept)) {
+      this.#touch(kept, session, callback)
+      return
+    }
+    const { cookie } = session as SessionLike
+    const data = JSON.parse(JSON.stringify({ ...kept.data, cookie })) as JsonObject
+    const saved = inTurn(this.#sourceOf(session), () =>
+      this.#stored(sid, kept, withSettings(data), this.#expiryOf(session)),
+    )
+    tell(saved, callback)
   }
 
   #touch(kept: Kept, session: object, callback: Done | undefined): void {
@@ -231,10 +247,10 @@ async function inTurn(source: Source, store: () => Promise<Kept | undefined>): P
 }
 
 /** Tells a callback what came of a promise. */
-function answer<T>(promise: Promise<T>, callback: (error?: unknown, value?: T) => void): void {
+function answer<T>(promise: Promise<T>, callback: ((error?: unknown, value?: T) => void) | undefined): void {
   promise.then(
-    (value) => callback(null, value),
-    (error: unknown) => callback(error),
+    (value) => callback?.(null, value),
+    (error: unknown) => callback?.(error),
   )
 }
 

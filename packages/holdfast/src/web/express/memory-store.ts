@@ -2,6 +2,7 @@
 
 import { memoryStore } from '../../drivers/memory.ts'
 import { type KeyedOptions, KeyedSessions } from '../../sessions/keyed.ts'
+import { maxValueBytes } from '../../store/record.ts'
 import { sweepAll } from '../../store/sweep.ts'
 import { HoldfastStore, type HoldfastStoreOptions } from './holdfast-store.ts'
 import type { Done } from './session.ts'
@@ -10,8 +11,8 @@ import type { Done } from './session.ts'
 const tidyEvery = 1_000
 
 /**
- * Sessions in the memory of this process: gone when it ends, unknown to any other, at most 256 MiB. Not for production,
- * unless there is one process only, whose restart may log everybody out.
+ * Sessions in the memory of this process: gone when it ends, unknown to any other, at most 512 KiB each and 256 MiB
+ * altogether. Not for production, unless there is one process only, whose restart may log everybody out.
  */
 export class MemoryStore extends HoldfastStore {
   /** Secret ids by public ones. */
@@ -19,7 +20,7 @@ export class MemoryStore extends HoldfastStore {
   #saves = 0
 
   constructor(options: KeyedOptions & HoldfastStoreOptions = {}) {
-    super(new KeyedSessions(memoryStore(), options), { touchEvery: 0, ...options })
+    super(new KeyedSessions(memoryStore({ maxValue: maxValueBytes }), options), { touchEvery: 0, ...options })
   }
 
   override set(sid: string, session: object, callback?: Done): void {
@@ -29,10 +30,10 @@ export class MemoryStore extends HoldfastStore {
   }
 
   /** All sessions by their secret ids. */
-  override all(callback: (error?: unknown, sessions?: Readonly<Record<string, object>>) => void): void {
+  override all(callback?: (error?: unknown, sessions?: Readonly<Record<string, object>>) => void): void {
     this.each((info) => [this.#sids.get(info.id) ?? info.id, this.sessionOf(info)] as const).then(
-      (sessions) => callback(null, Object.fromEntries(sessions)),
-      (error: unknown) => callback(error),
+      (sessions) => callback?.(null, Object.fromEntries(sessions)),
+      (error: unknown) => callback?.(error),
     )
   }
 

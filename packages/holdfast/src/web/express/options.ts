@@ -30,11 +30,11 @@ export interface SessionOptions {
   /** Whether `X-Forwarded-Proto` is believed. @default what Express is told by 'trust proxy' */
   readonly proxy?: boolean | undefined
   /** Stores a session in each request, whether it was changed or not. @default true, which is deprecated */
-  readonly resave?: boolean | undefined
+  readonly resave?: boolean | null | undefined
   /** Sets the cookie in each response. @default false */
   readonly rolling?: boolean | undefined
   /** Stores a new session that nobody has written to. @default true, which is deprecated */
-  readonly saveUninitialized?: boolean | undefined
+  readonly saveUninitialized?: boolean | null | undefined
   /** What becomes of the session when `req.session` is deleted or set to null. @default 'keep' */
   readonly unset?: 'destroy' | 'keep' | undefined
   /**
@@ -68,6 +68,8 @@ export interface SessionSettings {
   readonly secrets: readonly Secret[] | undefined
   readonly cookieFor: OfRequest<CookieOptions>
   readonly generateId: OfRequest<string>
+  /** Whether ids are drawn here: nothing can be stored under a new one. */
+  readonly drawsIds: boolean
   readonly name: string
   readonly proxy: boolean | undefined
   readonly resave: boolean
@@ -82,7 +84,9 @@ const ofHoldfastOnly = ['user', 'idle', 'touchEvery', 'conflicts', 'old', 'onEve
 
 /** @throws {TypeError} as express-session does. @throws {InvalidOption} for what it doesn't know. */
 export function sessionSettings(options: SessionOptions): SessionSettings {
-  const { cookie = {}, genid = drawId, unset, resave, saveUninitialized } = options
+  const { unset, resave, saveUninitialized, proxy } = options
+  const cookie = options.cookie || {}
+  const genid = options.genid || drawId
   if (typeof genid !== 'function') throw new TypeError('genid option must be a function')
   if (resave === undefined) deprecate('undefined resave option; provide resave option')
   if (saveUninitialized === undefined) {
@@ -95,11 +99,13 @@ export function sessionSettings(options: SessionOptions): SessionSettings {
     secrets: secretsOf(options.secret),
     cookieFor: typeof cookie === 'function' ? cookie : () => cookie,
     generateId: genid,
+    drawsIds: genid === drawId,
     name: options.name || options.key || 'connect.sid',
-    proxy: options.proxy,
-    resave: resave ?? true,
+    // Nothing else counts as an answer.
+    proxy: proxy === true || proxy === false ? proxy : undefined,
+    resave: resave === undefined || Boolean(resave),
     rolling: Boolean(options.rolling),
-    saveUninitialized: saveUninitialized ?? true,
+    saveUninitialized: saveUninitialized === undefined || Boolean(saveUninitialized),
     unsetDestroys: unset === 'destroy',
     store: storeOf(options),
     outage: options.outage ?? 'fail',

@@ -12,14 +12,15 @@ export interface CallbackStore {
   get(sid: string, callback: (error?: unknown, session?: object | null) => void): unknown
   /** Stores it, whether it is there or not. */
   set(sid: string, session: object, callback?: Done): unknown
-  /** @param session The session itself, where it is at hand: stores of other packages don't look at it. */
-  destroy(sid: string, callback?: Done, session?: object): unknown
+  destroy(sid: string, callback?: Done): unknown
   /** Prolongs it. */
   touch?(sid: string, session: object, callback?: Done): unknown
   /** Destroys the session of a request and begins a new one. */
   regenerate?(req: never, callback: Done): unknown
   /** Begins a new session: set by the middleware. */
   generate?: (req: never) => void
+  /** Makes the session of a request of what `get` has answered with. */
+  createSession?(req: never, data: never): unknown
   /** `disconnect` and `connect` say whether it can be asked. */
   on?(event: string, listener: () => void): unknown
 }
@@ -66,6 +67,15 @@ interface Sourced {
   [source]?: object
 }
 
+/** Where a session comes from of whose id nothing can be stored. */
+const nowhere = {}
+
+/** A store of ours. It is told which session it is, too; functions of other stores may not bear to be told more. */
+interface OwnStore {
+  readonly keyed: object
+  destroy(sid: string, callback?: Done, session?: object): unknown
+}
+
 /** Has the middleware told of what the application does with the sessions of a request. */
 export function watchSession(req: SessionHolder & Watched, by: SessionWatcher): void {
   req[watcher] = by
@@ -75,30 +85,17 @@ export function watchSession(req: SessionHolder & Watched, by: SessionWatcher): 
 export class Session {
   /** The cookie of this session: change it to change the cookie of this visitor. */
   declare cookie: Cookie
-  readonly #req: SessionHolder & Watched
-  #source: object | undefined
-  readonly #id: string
+  /** The secret id, as in `req.sessionID`. */
+  declare readonly id: string
+  /** The request. */
+  declare readonly req: SessionHolder
 
   /** @param data Its values. What a method or property of sessions is called is left out. */
   constructor(req: SessionHolder, data?: object | null) {
-    this.#req = req
-    this.#id = req.sessionID as string
-    if (data) this.#take(data as Readonly<Record<string, unknown>>)
-  }
-
-  #take(data: Readonly<Record<string, unknown>>): void {
-    const values = this as Record<string, unknown>
-    for (const name of Object.keys(data)) if (!(name in this)) values[name] = data[name]
-  }
-
-  /** The secret id, as in `req.sessionID`. */
-  get id(): string {
-    return this.#id
-  }
-
-  /** The request. */
-  get req(): SessionHolder {
-    return this.#req
+    // Nothing private: applications put proxies and copies in its place.
+    Object.defineProperty(this, 'req', { value: req })
+    Object.defineProperty(this, 'id', { value: req.sessionID })
+    if (data) take(this as never, data as never)
   }
 
   /** Sets the expiry of the cookie anew. The middleware does so in every request. */
@@ -116,9 +113,10 @@ export class Session {
   save(): Promise<void>
   save(done: Done): this
   save(done?: Done): this | Promise<void> {
-    return this.#done(done, (tell) => {
-      this.#req[watcher]?.saving(this)
-      this.#store.set(this.#id, this, tell)
+    return answer(this, done, (tell) => {
+      const req: SessionHolder & Watched = this.req
+      req[watcher]?.saving(this)
+      storeOf(this).set(this.id, this, tell)
     })
   }
 
@@ -126,12 +124,13 @@ export class Session {
   reload(): Promise<void>
   reload(done: Done): this
   reload(done?: Done): this | Promise<void> {
-    return this.#done(done, (tell) => {
-      this.#store.get(this.#id, (error, data) => {
+    return answer(this, done, (tell) => {
+      const store = storeOf(this)
+      store.get(this.id, (error, data) => {
         if (error) tell(error)
         else if (!data) tell(new Error('failed to load session'))
         else {
-          createSession(this.#req, data)
+          createSessionBy(store, this.req, data)
           tell()
         }
       })
@@ -142,9 +141,9 @@ export class Session {
   destroy(): Promise<void>
   destroy(done: Done): this
   destroy(done?: Done): this | Promise<void> {
-    return this.#done(done, (tell) => {
-      delete this.#req.session
-      this.#store.destroy(this.#id, tell, this)
+    return answer(this, done, (tell) => {
+      delete this.req.session
+      destroy(storeOf(this), this.id, tell, this)
     })
   }
 
@@ -152,38 +151,32 @@ export class Session {
   regenerate(): Promise<void>
   regenerate(done: Done): this
   regenerate(done?: Done): this | Promise<void> {
-    return this.#done(done, (tell) => {
-      regenerate(this.#store, this.#req, tell)
+    return answer(this, done, (tell) => {
+      regenerate(storeOf(this), this.req, tell)
     })
   }
+}
 
-  /** What a store remembers of an object: of a session, or of the data that becomes one. */
-  static sourceOf(session: object & Sourced): object | undefined {
-    return #source in session ? session.#source : session[source]
-  }
+function take(session: Record<string, unknown>, data: Readonly<Record<string, unknown>>): void {
+  for (const name of Object.keys(data)) if (!(name in session)) session[name] = data[name]
+}
 
-  /** Has it remembered. It goes with the object, and into nothing that is made of it. */
-  static setSource(session: object & Sourced, from: object | undefined): void {
-    if (#source in session) session.#source = from
-    else if (from) Object.defineProperty(session, source, { value: from, configurable: true, writable: true })
-  }
+function storeOf({ req }: Session): CallbackStore {
+  return req.sessionStore!
+}
 
-  get #store(): CallbackStore {
-    return this.#req.sessionStore!
+/** Does something for a callback, and answers with the session; without one answers with a promise. */
+function answer<S>(session: S, done: Done | undefined, work: (tell: Done) => void): S | Promise<void> {
+  if (done) {
+    work(done)
+    return session
   }
-
-  #done(done: Done | undefined, work: (tell: Done) => void): this | Promise<void> {
-    if (done) {
-      work(done)
-      return this
-    }
-    const promise = new Promise<unknown>(work).then((error) => {
-      if (error) throw error as Error
-    })
-    // Who saves without waiting does not want to hear of it; who awaits it is told all the same.
-    promise.catch(() => undefined)
-    return promise
-  }
+  const promise = new Promise<unknown>(work).then((error) => {
+    if (error) throw error as Error
+  })
+  // Who saves without waiting does not want to hear of it; who awaits it is told all the same.
+  promise.catch(() => undefined)
+  return promise
 }
 
 /** Makes the session of a request of what a store has answered with. */
@@ -195,9 +188,18 @@ export function createSession(req: SessionHolder, data: object): Session {
   cookie.originalMaxAge = originalMaxAge
   const session = new Session(req, data)
   session.cookie = cookie
-  Session.setSource(session, Session.sourceOf(data))
+  const from = sourceOf(data)
+  if (from && from !== nowhere) setSource(session, from)
   req.session = session
   return session
+}
+
+/** The same, as the store has it made. What it makes of a class of another library becomes one of ours. */
+export function createSessionBy(store: CallbackStore, req: SessionHolder, data: object): Session {
+  if (!store.createSession) return createSession(req, data)
+  store.createSession(req as never, data as never)
+  const session: object | null | undefined = req.session
+  return session instanceof Session ? session : createSession(req, session ?? data)
 }
 
 /** Destroys the session of a request and begins a new one. */
@@ -212,15 +214,37 @@ export function destroyAndGenerate(store: CallbackStore, req: SessionHolder, don
     store.generate?.(req as never)
     done(error)
   }
-  store.destroy(req.sessionID as string, generate, req.session ?? undefined)
+  destroy(store, req.sessionID as string, generate, req.session ?? undefined)
+}
+
+function destroy(store: CallbackStore, sid: string, done: Done, session: object | undefined): void {
+  if (isOwn(store)) store.destroy(sid, done, session)
+  else store.destroy(sid, done)
+}
+
+function isOwn(store: CallbackStore): store is CallbackStore & OwnStore {
+  return 'keyed' in store
 }
 
 /** What a store remembers of a session that it has read or written, or of the data that becomes one. */
-export function sourceOf(session: object): object | undefined {
-  return Session.sourceOf(session)
+export function sourceOf(session: object & Sourced): object | undefined {
+  return session[source]
 }
 
-/** Has a session, or the data that will become one, remember where it comes from. Nobody else sees it. */
+/**
+ * Has a session, or the data that will become one, remember where it comes from. It goes with the object, and into
+ * nothing that is made of it. What is frozen remembers nothing.
+ */
 export function setSource(session: object, from: object): void {
-  Session.setSource(session, from)
+  Reflect.defineProperty(session, source, { value: from, configurable: true, writable: true })
+}
+
+/** Has a session remember that its id was drawn for it, and that nothing is stored under it. */
+export function setUnstored(session: object): void {
+  setSource(session, nowhere)
+}
+
+/** Whether it still is so. */
+export function isUnstored(session: object): boolean {
+  return sourceOf(session) === nowhere
 }

@@ -27,7 +27,7 @@ export interface StoreConstructor {
 interface Written extends Store {
   get(sid: string, callback: (error?: unknown, session?: object | null) => void): unknown
   set(sid: string, session: object, callback?: Done): unknown
-  destroy(sid: string, callback?: Done, session?: object): unknown
+  destroy(sid: string, callback?: Done): unknown
 }
 
 // A function and not a class: old stores call it on themselves, `Store.call(this)`.

@@ -6,18 +6,18 @@
  */
 
 import type { ServerResponse } from 'node:http'
-import { HoldfastError } from '../../errors.ts'
 import { refusal, withStatus } from '../refusal.ts'
 import { Cookie, setCookie } from './cookie.ts'
 import { type Commit, holdResponse } from '../held-response.ts'
 import type { SessionSettings } from './options.ts'
 import { isSecure, sentId } from './request.ts'
 import {
-  createSession,
+  createSessionBy,
   type Done,
   Session,
   type SessionRequest,
   type SessionWatcher,
+  setUnstored,
   watchSession,
 } from './session.ts'
 import { type Secret, signed } from './signature.ts'
@@ -45,9 +45,13 @@ export class Call {
 }
 
 /** Begins a new session. Also what `regenerate` calls. */
-export function generate(req: SessionRequest, { generateId, cookieFor, proxy }: SessionSettings): Session {
+export function generate(
+  req: SessionRequest,
+  { generateId, drawsIds, cookieFor, proxy }: SessionSettings,
+): Session {
   req.sessionID = generateId(req)
   const session = new Session(req)
+  if (drawsIds) setUnstored(session)
   const options = cookieFor(req)
   session.cookie = new Cookie(options)
   if (options.secure === 'auto') session.cookie.secure = isSecure(req, proxy)
@@ -143,7 +147,7 @@ export class Visit implements Commit, SessionWatcher {
     try {
       if (isMissing || !isSession(data)) this.#generate()
       else {
-        this.#original = snapshotOf(createSession(req, data))
+        this.#original = snapshotOf(createSessionBy(this.#settings.store, req, data))
         if (!this.#settings.resave) this.#saved = this.#original
       }
     } catch (cause) {
@@ -191,8 +195,11 @@ export class Visit implements Commit, SessionWatcher {
   /** The application has deleted `req.session`. */
   #unset(): Promise<void> | undefined {
     const { sessionID, session } = this.#call.req
+    // Where the session could not be read the application had none to delete.
+    if (!this.#original) return undefined
     if (!sessionID || !this.#settings.unsetDestroys || session || this.#isUnset) return undefined
-    const isStored = sessionID === this.#sentId || sessionID === this.#saved?.id
+    const mayBeStored = sessionID === this.#sentId || !this.#settings.drawsIds
+    const isStored = mayBeStored || sessionID === this.#saved?.id
     this.#isUnset = true
     return isStored ? settled((done) => this.#settings.store.destroy(sessionID, done)) : undefined
   }
@@ -225,7 +232,8 @@ export class Visit implements Commit, SessionWatcher {
 
   #cookieOf({ cookie }: Session): string {
     const value = signed(this.#call.req.sessionID!, this.#secrets)
-    return setCookie(this.#settings.name, value, cookie.data)
+    // What an application has put in its place has no settings, but those that it is stored with.
+    return setCookie(this.#settings.name, value, (cookie as Partial<Cookie>).data ?? {})
   }
 }
 
@@ -268,7 +276,5 @@ function settled(work: (done: Done) => void): Promise<void> | undefined {
 }
 
 function codeOf(error: unknown): unknown {
-  return error instanceof Error || error instanceof HoldfastError
-    ? (error as { code?: unknown }).code
-    : undefined
+  return (error as { code?: unknown } | null | undefined)?.code
 }
