@@ -12,11 +12,11 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { StoreUnavailable } from '../errors.ts'
-import { Cookie } from './express/cookie.ts'
+import { Cookie, type CookieOptions } from './express/cookie.ts'
 import { MemoryStore } from './express/memory-store.ts'
 import { type SessionOptions, sessionSettings, type SessionSettings } from './express/options.ts'
 import { pathOf } from './express/request.ts'
-import { type Done, Session, type SessionRequest } from './express/session.ts'
+import { type Done, Session, type SessionData, type SessionRequest } from './express/session.ts'
 import type { Secret } from './express/signature.ts'
 import { Store } from './express/store.ts'
 import { Call, generate, Visit } from './express/visit.ts'
@@ -81,6 +81,28 @@ session.Store = Store
 session.Session = Session
 session.Cookie = Cookie
 session.MemoryStore = MemoryStore
+
+/** Within the namespace their names would speak of themselves. */
+type Types = {
+  Cookie: Cookie
+  CookieOptions: CookieOptions
+  MemoryStore: MemoryStore
+  Session: Session
+  SessionData: SessionData
+  SessionOptions: SessionOptions
+  Store: Store
+}
+
+// eslint-disable-next-line @typescript-eslint/no-namespace -- So are the types of express-session called.
+declare namespace session {
+  type Cookie = Types['Cookie']
+  type CookieOptions = Types['CookieOptions']
+  type MemoryStore = Types['MemoryStore']
+  type Session = Types['Session']
+  type SessionData = Types['SessionData']
+  type SessionOptions = Types['SessionOptions']
+  type Store = Types['Store']
+}
 
 export { Cookie, MemoryStore, Session, session, Store }
 // For `import session from`, and for `const session = require(…)`.

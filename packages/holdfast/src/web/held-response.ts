@@ -202,8 +202,8 @@ class HeldResponse {
     this.#restore?.()
     this.#queue = []
     this.#state = 'failed'
+    sayStatus(this.#res, [500, ''])
     if (!this.#res.headersSent) {
-      sayStatus(this.#res, [500, ''])
       for (const name of this.#res.getHeaderNames()) if (isOfOneAnswer(name)) this.#res.removeHeader(name)
     }
     // What stands between the application and us, such as a compression, believes that it has answered. Whoever tells of
