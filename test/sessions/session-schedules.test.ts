@@ -8,6 +8,7 @@ import type { SessionSchema } from '../../packages/holdfast/src/sessions/schema.
 import { Sessions } from '../../packages/holdfast/src/sessions/sessions.ts'
 import { everyFault, everyLoss, explore, opens, returned, Scene, thrown } from '../records/scene.ts'
 
+const minute = 60_000
 const home: Client = { address: '192.0.2.7' }
 const away: Client = { address: '198.51.100.7' }
 
@@ -80,6 +81,39 @@ describe('the session object, in every order', () => {
         }
       },
       [{}, { crashes: 1 }, { faults: { loseAnswer: 1 } }],
+    )
+  })
+
+  it('what is written without prolonging does not undo that another request does', async (t) => {
+    const options: SessionsOptions = { idle: '30m' }
+    await explore(
+      t,
+      async (world) => {
+        const scene = new Scene(world)
+        const started = await scene.sessions(options).start({ data: { a: 1 } })
+        const { credential } = started
+        await world.clock.sleep(20 * minute)
+        const still = { keepAlive: false }
+        const poll = await scene.sessions(options).load(credential, still)
+        const other = await scene.sessions(options).load(credential, still)
+        poll.set('b', 1)
+        return {
+          tasks: {
+            uses: async () => {
+              const session = await scene.sessions(options).load(credential)
+              assert.equal(session.isNew, false)
+            },
+            saves: () => poll.save(),
+            rotates: () => other.rotate(),
+          },
+          async check({ uses }) {
+            assert.ok(returned(uses))
+            const session = await scene.sessions(options).load(credential, still)
+            assert.ok(Number(session.expiresAt) >= world.clock.now() + 30 * minute, 'it was used just now')
+          },
+        }
+      },
+      [{}],
     )
   })
 

@@ -229,6 +229,19 @@ export const sessionObject = [
       titles: ['rotate, in parallel'],
     },
   ]),
+  ...noticedBy('test/sessions/session-schedules.test.ts', [
+    {
+      name: 'any other write is taken for a touch',
+      edits: [
+        {
+          file: 'records/records.ts',
+          from: "return deferred === 'conflict' ? await this.#touchNewest(key, needed, now) : deferred === 'done'",
+          to: "return deferred !== 'gone'",
+        },
+      ],
+      titles: ['what is written without prolonging does not undo'],
+    },
+  ]),
   ...noticedBy('test/sessions/limit.test.ts', [
     {
       name: 'logins of one user are counted at the same time',

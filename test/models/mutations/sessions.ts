@@ -61,10 +61,10 @@ export const sessions = [
       name: 'whoever uses a session near its end is not noticed',
       edits: [
         {
-          file: 'sessions/sessions.ts',
-          from: 'const isRecent = unused < Math.max(touchAfter(this.#settings, envelope), 1)',
-          to: `const ends = expiryOf(this.#settings, envelope, this.#records.now)
-    const isRecent = ends <= record.expiresAt || unused < Math.max(touchAfter(this.#settings, envelope), 1)`,
+          file: 'sessions/expiry.ts',
+          from: 'return now - record.touchedAt < Math.max(touchAfter(settings, envelope), 1)',
+          to: `const isFar = expiryOf(settings, envelope, now) <= record.expiresAt
+  return isFar || now - record.touchedAt < Math.max(touchAfter(settings, envelope), 1)`,
         },
       ],
       titles: ['timeouts that are shortened count at once'],

@@ -307,6 +307,25 @@ describe('sessions whose touches are written behind', () => {
     assert.ok(stage.batches.length >= 30)
   })
 
+  it('live on by them where a request that is no use of it saves meanwhile, in this process or another', async () => {
+    for (const isHere of [true, false]) {
+      const stage = new Stage()
+      const sessions = new Sessions(stage.store, { idle: '30m' })
+      const there = tiered(processMemory(), stage.truth, { touchDelay })
+      const polled = isHere ? sessions : new Sessions(there, { idle: '30m' })
+      const { credential } = await sessions.start({ user: 'ada' })
+      for (let pages = 0; pages < 3; pages++) {
+        stage.clock.advance(20 * 60 * second)
+        assert.equal((await sessions.load(credential)).user, 'ada', `page ${pages}`)
+        const poll = await polled.load(credential, { keepAlive: false })
+        poll.set('polls', pages)
+        await poll.save()
+        stage.clock.advance(touchDelay)
+        await settled()
+      }
+    }
+  })
+
   it('tell of a touch that could not be written, and stay valid until their time', async () => {
     const stage = new Stage()
     const events: string[] = []

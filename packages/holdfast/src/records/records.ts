@@ -5,7 +5,7 @@
  */
 
 import { DeadlineExceeded, NotSupported, OutcomeUnknown, RecordCorrupt } from '../errors.ts'
-import type { Outcome, Page, View } from '../store/contract.ts'
+import type { Page, View } from '../store/contract.ts'
 import {
   type Instant,
   isLive,
@@ -75,6 +75,9 @@ export interface RecordsOptions {
   /** What more there is to do when a record was buried. */
   readonly onBurial?: (id: string, was: Living) => Promise<void>
 }
+
+/** Until when a copy is to live that somebody else has written; `undefined`: it needs no prolonging. */
+export type Needed = (entry: Entry) => Instant | undefined
 
 const noValue = new Uint8Array(0)
 const absent: Found = { state: 'absent' }
@@ -268,10 +271,17 @@ export class Records {
     })
   }
 
-  /** Prolongs a record at the version that was read. Answers whether it is still there. */
+  /**
+   * Prolongs a record. Where somebody has written it since it was read the newest copy is prolonged, because not every
+   * write does that.
+   *
+   * @returns whether it is still there.
+   */
   async touch({ record: { key, version } }: Entry, expiresAt: Instant): Promise<boolean> {
+    const needed = upTo(expiresAt)
+    const { now } = this
     const [outcome] = await this.store.touch([{ key, version, expiresAt }])
-    return isThere(outcome)
+    return outcome === 'conflict' ? await this.#touchNewest(key, needed, now) : outcome === 'done'
   }
 
   /**
@@ -279,13 +289,40 @@ export class Records {
    * would expire there.
    *
    * @param onFailure Is told when a touch that nobody waited for could not be written.
+   * @param needed Until when a newer copy is to live. @default as long, at most until its absolute end
    */
-  async touchBehind(entry: Entry, expiresAt: Instant, onFailure: (cause: unknown) => void): Promise<boolean> {
+  async touchBehind(
+    entry: Entry,
+    expiresAt: Instant,
+    onFailure: (cause: unknown) => void,
+    needed: Needed = upTo(expiresAt),
+  ): Promise<boolean> {
     const { key, version, expiresAt: by } = entry.record
+    const { now } = this
     const deferred = await this.store.touchBehind({ key, version, expiresAt }, by)
-    if (typeof deferred === 'string') return isThere(deferred)
-    deferred.coming.catch(onFailure)
+    if (typeof deferred === 'string') {
+      return deferred === 'conflict' ? await this.#touchNewest(key, needed, now) : deferred === 'done'
+    }
+    deferred.coming
+      .then((outcome) => outcome === 'conflict' && this.#touchNewest(key, needed, now))
+      .catch(onFailure)
     return true
+  }
+
+  /** Prolongs the newest copy, again while others are faster to write it. */
+  async #touchNewest(key: Key, needed: Needed, touchedAt: number): Promise<boolean> {
+    const ends = this.store.clock.elapsed() + this.store.deadline
+    for (let attempt = 0; ; attempt++) {
+      const found = await this.find(key.id, { strict: true })
+      if (found.state !== 'live') return false
+      const expiresAt = needed(found.entry)
+      if (expiresAt === undefined) return true
+      const { version } = found.entry.record
+      const [outcome] = await this.store.touch([{ key, version, expiresAt, touchedAt }])
+      if (outcome !== 'conflict') return outcome === 'done'
+      if (this.store.clock.elapsed() >= ends) throw this.#outrun(key.id)
+      await this.#pause(attempt)
+    }
   }
 
   /** One page of records with all the labels. */
@@ -385,7 +422,10 @@ function newer(a: Entry | undefined, b: Entry | undefined): Entry | undefined {
   return versionNumber(a.record.version) > versionNumber(b.record.version) ? a : b
 }
 
-/** Another version means that somebody wrote, and a write prolongs as well. */
-function isThere(touched: Outcome | undefined): boolean {
-  return touched !== 'gone'
+/** Who writes prolongs as well, as a rule: then there is nothing left to do. */
+function upTo(expiresAt: Instant): Needed {
+  return ({ record, envelope }) => {
+    const ends = Math.min(expiresAt, envelope.absolute)
+    return record.expiresAt >= ends ? undefined : ends
+  }
 }

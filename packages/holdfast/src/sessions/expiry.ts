@@ -69,6 +69,12 @@ export function touchAfter(settings: SessionSettings, envelope: Living): number 
   return Math.max(Math.floor(idle * settings.touchEvery), 0)
 }
 
+/** Whether it was used so lately that it needs no prolonging. */
+export function wasUsed(settings: SessionSettings, { record, envelope }: Entry, now: number): boolean {
+  // Also where the expiry can't move: by `touchedAt` it is judged when the idle timeout is shortened.
+  return now - record.touchedAt < Math.max(touchAfter(settings, envelope), 1)
+}
+
 /** The end that nothing prolongs, for who logs in now. */
 export function absoluteEnd(settings: SessionSettings, remembered: boolean, now: number): Instant {
   const absolute = remembered ? settings.remember.absolute : settings.absolute

@@ -9,11 +9,11 @@ import { type Entry, Records } from '../records/records.ts'
 import { revokeByLabels } from '../records/revoking.ts'
 import { hasUnopenedWindows, opened, recognise } from '../records/rotation.ts'
 import type { Awaitable, Cursor } from '../store/contract.ts'
-import { isId, type Label, label } from '../store/record.ts'
+import { type Instant, isId, type Label, label } from '../store/record.ts'
 import type { Store } from '../store/store.ts'
 import { admitHere } from './admitting.ts'
 import { Adopting, checkRetention, type OldArrival } from './adopting.ts'
-import { expiryOf, isOutOfTime, touchAfter } from './expiry.ts'
+import { expiryOf, isOutOfTime, wasUsed } from './expiry.ts'
 import { type Followed, Following } from './following.ts'
 import { infoOf, type SessionInfo } from './info.ts'
 import { type Counted, withinLimit } from './limit.ts'
@@ -397,17 +397,19 @@ export class Sessions<Data extends object = JsonObject> {
   /** Prolongs a session that was not used for a while; at most once per fraction of the idle timeout. */
   #prolonged(held: Held, visit: Visit): Awaitable<Held | undefined> {
     const { keepAlive = true } = visit
-    const { record, envelope } = held.entry
-    const unused = this.#records.now - record.touchedAt
-    // Also where the expiry can't move: by `touchedAt` it is judged when the idle timeout is shortened.
-    const isRecent = unused < Math.max(touchAfter(this.#settings, envelope), 1)
+    const isRecent = wasUsed(this.#settings, held.entry, this.#records.now)
     return !keepAlive || isRecent ? held : this.#touched(held, visit)
   }
 
   async #touched(held: Held, visit: Visit): Promise<Held | undefined> {
     const { record, envelope } = held.entry
     const now = this.#records.now
-    const expiresAt = Math.max(expiryOf(this.#settings, envelope, now), record.expiresAt)
+    const endOf = ({ record: { expiresAt }, envelope: of }: Entry): Instant =>
+      Math.max(expiryOf(this.#settings, of, now), expiresAt)
+    // Whoever shortened it on purpose meanwhile has used it as well.
+    const needed = (newest: Entry): Instant | undefined =>
+      wasUsed(this.#settings, newest, now) ? undefined : endOf(newest)
+    const expiresAt = endOf(held.entry)
     const failed = (cause: unknown): void => {
       const { collection, id } = record.key
       this.#settings.onEvent({ type: 'touch-failed', collection, id, cause: cause as Error })
@@ -415,7 +417,7 @@ export class Sessions<Data extends object = JsonObject> {
     try {
       if (isOutdated(this.#settings, visit, held.entry, now))
         return await this.#home.storing.renew(held, visit)
-      if (!(await this.#records.touchBehind(held.entry, expiresAt, failed))) return undefined
+      if (!(await this.#records.touchBehind(held.entry, expiresAt, failed, needed))) return undefined
     } catch (cause) {
       // It is valid and was read: that it could not be prolonged is no reason to turn its user away.
       failed(cause)

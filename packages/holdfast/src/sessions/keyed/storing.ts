@@ -120,25 +120,9 @@ export class KeyedStoring {
     return keptOf(isLogin ? await kept(this.#records, saved) : saved)
   }
 
-  /**
-   * Prolongs a session. Where somebody has written it meanwhile, the newest copy is prolonged.
-   *
-   * @returns whether it is still there.
-   */
+  /** Prolongs a session. Answers whether it is still there. */
   async touch(entry: Entry, expiresAt: Instant, onFailure: (cause: unknown) => void): Promise<boolean> {
-    const { key, version, expiresAt: by } = entry.record
-    const deferred = await this.#records.store.touchBehind({ key, version, expiresAt }, by)
-    if (typeof deferred === 'object') {
-      deferred.coming.catch(onFailure)
-      return true
-    }
-    if (deferred !== 'conflict') return deferred === 'done'
-    const found = await this.#records.find(key.id, { strict: true })
-    if (found.state !== 'live') return false
-    const { record, envelope } = found.entry
-    const ends = Math.min(expiresAt, envelope.absolute)
-    // Who writes prolongs as well, as a rule.
-    return record.expiresAt >= ends || (await this.#records.touch(found.entry, ends))
+    return await this.#records.touchBehind(entry, expiresAt, onFailure)
   }
 
   /**
