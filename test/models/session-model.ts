@@ -517,6 +517,9 @@ export class SessionModel {
       cleared: false,
       expiry: undefined,
       ...(presented ? { presented } : {}),
+      ...(presented && presented.secret.credential !== session.credential
+        ? { successor: session.credential }
+        : {}),
       touchedAt: known?.touchedAt ?? this.#now,
     })
     if (this.#held.length > 6) this.#held.shift()

@@ -50,6 +50,29 @@ describe('the lock of a session', () => {
     await second.release()
   })
 
+  it('of many who came with one cookie and rotate: all are let in, and one new secret is what they all get', async () => {
+    const stage = new Stage()
+    const { credential, id } = await stage.sessions.start({ user: 'ada' })
+    const carried = await Promise.all(
+      Array.from({ length: 12 }, async (_, i) => {
+        const tab = await stage.process().load(credential, { lock: '10m' })
+        tab.set(`tab ${i}`, i)
+        // What a tab saves itself is no reason either for one more secret.
+        if (i % 2 === 0) await tab.save()
+        await tab.rotate()
+        await tab.release()
+        return tab.credential
+      }),
+    )
+    assert.equal(new Set(carried).size, 1)
+    assert.notEqual(carried[0], credential)
+    const session = await stage.sessions.load(carried[0])
+    assert.deepEqual([session.id, session.size], [id, 12])
+    await session.rotate()
+    await session.rotate()
+    assert.ok(session.credential !== carried[0], 'who carries the newest gets another')
+  })
+
   it('is no wait for those who don’t ask for it, and costs them nothing', async () => {
     const stage = new Stage()
     const { credential } = await stage.sessions.start({ data: { n: 0 } })

@@ -73,8 +73,8 @@ export const rotation = noticedBy('test/records/rotation-schedules.test.ts', [
     edits: [
       {
         file: 'sessions/storing.ts',
-        from: "if (adopts && recognition.as === 'predecessor') {",
-        to: "if (!adopts && recognition.as === 'predecessor') {",
+        from: "if (adopts && (hasSuccessor || recognition.as === 'predecessor')) {",
+        to: "if (!adopts && (hasSuccessor || recognition.as === 'predecessor')) {",
       },
     ],
     titles: ['[races: B2]'],

@@ -53,6 +53,8 @@ export interface Held {
   expiry: number | null | undefined
   /** What its request came with: it may be ended by that. */
   readonly presented?: { readonly known: Known; readonly secret: Secret }
+  /** What the client was to carry already when its request came with an earlier one. */
+  readonly successor?: string | undefined
   /** When the session was last used, as far as the object can know. */
   touchedAt: number
 }
@@ -128,7 +130,8 @@ export function loggedIn(known: Known, held: Held, user: string, now: number): v
 export function rotated(known: Known, held: Held, now: number): void {
   saved(known, held, now)
   // Somebody else rotated since: their secret is taken over.
-  if (held.credential !== undefined && known.secrets[0]!.credential !== held.credential) {
+  const hasSuccessor = held.successor !== undefined && held.credential === held.successor
+  if (hasSuccessor || (held.credential !== undefined && known.secrets[0]!.credential !== held.credential)) {
     known.secrets[0]!.credential ??= held.session.credential!
     return
   }

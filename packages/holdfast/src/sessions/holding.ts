@@ -44,6 +44,8 @@ export interface Arrival {
 
 /** What was read. */
 export interface Read extends Held {
+  /** The secret that opened it, where the request did not come with that itself. */
+  readonly presented?: string
   /** Lets go of the lock. */
   readonly release?: Release
 }
@@ -70,6 +72,8 @@ export class Holding {
   #loading: Awaitable<void> | undefined
   #facts: FactsChange = nothing
   #saving: Promise<unknown> | undefined
+  /** The secret that it had been given already when the request came with an earlier one. */
+  #successor: string | undefined
   #release: Release | undefined
   #isReleased = false
 
@@ -99,6 +103,11 @@ export class Holding {
 
   get isLocked(): boolean {
     return this.#release !== undefined
+  }
+
+  /** Whether the client is given another secret as it is: somebody rotated since it was given the one that it sent. */
+  get hasSuccessor(): boolean {
+    return this.#successor !== undefined && this.held?.secret === this.#successor
   }
 
   /** To be stored with what else is. */
@@ -159,6 +168,7 @@ export class Holding {
       return
     }
     this.#release = read.release
+    if (read.secret !== (read.presented ?? this.arrival.parts?.secret)) this.#successor = read.secret
     this.hold(read)
   }
 

@@ -328,10 +328,12 @@ export class Session<Data extends object = JsonObject> extends Dictionary<Data> 
   /**
    * Gives the client a new secret. The old one is accepted for the grace window, which begins when the new one is
    * first presented, so that requests under way and lost answers cost nothing. Where another request rotated since
-   * this one was loaded, its successor is taken over instead. Unsaved changes are stored with it.
+   * the client was given the secret that it sent, its successor is taken over instead. Unsaved changes are stored with
+   * it.
    */
   async rotate(): Promise<void> {
-    await this.#changed((held, pending) => this.#storing.rotate(held, pending))
+    const holding = this.#holding
+    await this.#changed((held, pending) => this.#storing.rotate(held, pending, holding.hasSuccessor))
   }
 
   /** Whether it has had its secret for as long as `rotateEvery` allows. */

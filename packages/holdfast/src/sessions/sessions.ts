@@ -296,7 +296,8 @@ export class Sessions<Data extends object = JsonObject> {
     const ours = parts && (await this.#read(parts, visit))
     if (ours) return ours
     const adopted = await this.#adopting.adopted(old, visit)
-    return adopted && (await this.#read(adopted, visit))
+    const read = adopted && (await this.#read(adopted, visit))
+    return read && { ...read, presented: adopted.secret }
   }
 
   /** Whoever only knows an id must not keep its owner waiting, so the secret is looked at before the lock is taken. */

@@ -60,6 +60,15 @@ type Told =
   | { readonly type: 'rotated'; readonly cycled: boolean }
   | { readonly type: 'revoked'; readonly why: string }
 
+/** How a secret is changed. */
+interface ChangeOptions {
+  readonly login?: Login
+  /** Takes over what somebody else has changed it to. @default false */
+  readonly adopts?: boolean
+  /** Whether somebody else had before the session was read. @default false */
+  readonly hasSuccessor?: boolean
+}
+
 /** Puts a new secret into an envelope. */
 type SecretChange = (envelope: Living, id: string, current: string, next: string) => Living
 
@@ -233,13 +242,20 @@ export class Storing {
     }
   }
 
-  /** A new secret; the old one has a window. Somebody else's rotation since then is taken over instead. */
-  async rotate(held: Held, pending: Pending): Promise<Held> {
+  /**
+   * A new secret; the old one has a window. Somebody else's rotation since then is taken over instead.
+   *
+   * @param hasSuccessor Whether that was before the session was read.
+   */
+  async rotate(held: Held, pending: Pending, hasSuccessor: boolean): Promise<Held> {
     const { settings, records } = this
     const windows = { grace: settings.grace, cap: settings.graceCap }
     const rotate: SecretChange = (envelope, id, current, next) =>
       rotated(envelope, id, { current, next }, windows, records.now)
-    const { stored, isMine } = await this.#changeSecret(held, pending, rotate, { adopts: true })
+    const { stored, isMine } = await this.#changeSecret(held, pending, rotate, {
+      adopts: true,
+      hasSuccessor,
+    })
     if (isMine) this.#tell({ type: 'rotated', cycled: false }, stored.entry)
     return stored
   }
@@ -308,7 +324,7 @@ export class Storing {
     held: Held,
     pending: Pending,
     change: SecretChange,
-    { login, adopts = false }: { readonly login?: Login; readonly adopts?: boolean } = {},
+    { login, adopts = false, hasSuccessor = false }: ChangeOptions = {},
   ): Promise<{ readonly stored: Held; readonly isMine: boolean }> {
     const { id } = held.entry.record.key
     const next = mintSecret()
@@ -321,7 +337,7 @@ export class Storing {
       const recognition = recognise(fresh.envelope, id, held.secret, this.records.now)
       if (!('secret' in recognition)) return { stop: 'gone' }
       // Many requests that rotate at once must not push each other's secrets out of the record's memory.
-      if (adopts && recognition.as === 'predecessor') {
+      if (adopts && (hasSuccessor || recognition.as === 'predecessor')) {
         const adopted = { ...held, secret: recognition.secret }
         if (isEmpty(pending)) return { stop: heldAs(held, fresh, adopted.secret) }
         return await this.#decideSave(found, adopted, pending, uncertain)
