@@ -7,7 +7,7 @@ import { Sessions } from '../../packages/holdfast/src/sessions/sessions.ts'
 import { openRoom, places } from '../stores/places.ts'
 import { Crew } from '../stores/worker.ts'
 import type { Order } from './parallel-process.ts'
-import { hour, minute, Stage } from './stage.ts'
+import { failsTheCheck, hour, minute, Stage } from './stage.ts'
 
 async function liveOf(sessions: Sessions, user: string): Promise<readonly string[]> {
   return (await sessions.list({ user })).sessions.map(({ id }) => id)
@@ -33,6 +33,15 @@ describe('a limit of sessions per user', () => {
         .slice(0, 2)
         .map((id) => ({ type: 'revoked', collection: 'sessions', id, why: 'one session too many' })),
     )
+  })
+
+  it('refuse: a login that failed after it was written is none of those that count', async () => {
+    const stage = new Stage({ limit: { perUser: 1, over: 'refuse' } })
+    stage.plan = failsTheCheck('create')
+    await assert.rejects(stage.sessions.start({ user: 'ada' }), { code: 'HOLDFAST_STORE_UNAVAILABLE' })
+    stage.plan = () => undefined
+    assert.deepEqual(await liveOf(stage.sessions, 'ada'), [])
+    assert.equal((await stage.sessions.start({ user: 'ada' })).user, 'ada')
   })
 
   it('refuse: a login too many is refused, and the session that it was to be is as it was', async () => {

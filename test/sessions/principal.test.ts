@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { SessionsOptions } from '../../packages/holdfast/src/sessions/options.ts'
 import type { Session } from '../../packages/holdfast/src/sessions/session.ts'
-import { hour, minute, Stage } from './stage.ts'
+import { failsTheCheck, hour, minute, Stage } from './stage.ts'
 
 const exact: SessionsOptions = { idle: '1h', absolute: '12h', touchEvery: 0 }
 
@@ -249,6 +249,19 @@ describe('a login on a session that is there', () => {
     ;(again.get('basket') as unknown as string[]).push('c')
     await again.login('bob')
     assert.deepEqual([again.data, again.modified], [{}, false])
+  })
+
+  it('that was stored, and of which it can’t be told whether it was revoked meanwhile, keeps the basket', async () => {
+    const stage = new Stage(exact)
+    const session = await stage.sessions.start({ data: { basket: 1 } })
+    const { id } = session
+    stage.plan = failsTheCheck('replace')
+    await assert.rejects(session.login('ada'), { code: 'HOLDFAST_STORE_UNAVAILABLE' })
+    stage.plan = () => undefined
+    const again = await stage.sessions.load(session.credential)
+    assert.deepEqual([again.id, again.user, again.data], [id, 'ada', { basket: 1 }])
+    await stage.sessions.revoke({ user: 'ada' })
+    assert.equal((await stage.sessions.load(session.credential)).isNew, true)
   })
 
   it('that failed is nobody’s login: what was changed stays unsaved, and can be stored', async () => {

@@ -70,6 +70,15 @@ export class Stage {
   }
 }
 
+/** After a session was written, the marks that are to be looked at again can't be read. */
+export function failsTheCheck(write: 'create' | 'replace'): FaultPlan {
+  let isWritten = false
+  return ({ operation, keys }) => {
+    isWritten ||= operation === write && keys[0]?.collection === 'sessions'
+    return isWritten && operation === 'read' && keys[0]?.collection === 'marks' ? 'fail' : undefined
+  }
+}
+
 function isHappening({ type }: RecordEvent): boolean {
   return ['created', 'loaded', 'login', 'rotated', 'revoked', 'revoked-all', 'expired'].includes(type)
 }

@@ -41,9 +41,23 @@ export async function create(
   const labelled = { ...creation, labels: orderedLabels(labels) }
   for (let drawn = 0; drawn < mostIds; drawn++) {
     const entry = await write(mintId(), labelled)
-    if (entry) return await kept(records, entry)
+    if (entry) return await keptNew(records, entry)
   }
   throw new StoreUnavailable(`the store refused ${mostIds} fresh ids as taken, which random ids can't be`)
+}
+
+/**
+ * The same for what was just created. Where it can't be told, it goes again: nobody is given its secret, and it must not
+ * count or be listed.
+ */
+export async function keptNew(records: Records, entry: Entry): Promise<Entry> {
+  try {
+    return await kept(records, entry)
+  } catch (error) {
+    const isBuried = error instanceof RevokedMeanwhile || error instanceof ParentGone
+    if (!isBuried) await records.bury(entry.record.key.id, 'creation failed').catch(() => undefined)
+    throw error
+  }
 }
 
 /** The entry, if nothing was revoked while it was written; otherwise it is taken back. */

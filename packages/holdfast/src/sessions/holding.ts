@@ -224,14 +224,4 @@ export class Holding {
     this.#facts = nothing
     this.#copy.empty()
   }
-
-  /** What took itself back is not there any more. */
-  async orForget(task: () => Promise<unknown>): Promise<void> {
-    try {
-      await task()
-    } catch (error) {
-      this.forget()
-      throw error
-    }
-  }
 }

@@ -2,7 +2,7 @@
 
 import { assemble, mintSecret } from '../credentials/credential.ts'
 import { type Duration, milliseconds } from '../duration.ts'
-import { InvalidOption, InvalidValue, SessionGone } from '../errors.ts'
+import { InvalidOption, InvalidValue, RevokedMeanwhile, SessionGone } from '../errors.ts'
 import type { JsonObject } from '../records/envelope.ts'
 import type { Awaitable } from '../store/contract.ts'
 import type { Instant, Label } from '../store/record.ts'
@@ -274,15 +274,18 @@ export class Session<Data extends object = JsonObject> extends Dictionary<Data> 
     const begun = typeof login === 'string' ? await holding.home.begin({ user: login }) : login
     await holding.inTurn(async () => {
       const { held } = holding
+      let isStored = false as boolean
       const store = async (): Promise<Held> => {
         await this.#storeLogin(held, begun, { methods, remember })
+        isStored = true
         return holding.held!
       }
       try {
         await holding.home.logIn(begun, held, store)
       } catch (error) {
-        // Refused before it was stored, it is what it was.
-        if (holding.held !== held) holding.forget()
+        // Refused before it was stored, it is what it was. Where it can't be told whether it was revoked meanwhile it
+        // stays as well, for all that is in it: whoever reads it looks again.
+        if (isStored || (holding.held !== held && error instanceof RevokedMeanwhile)) holding.forget()
         throw error
       }
       this.#tellLogin(methods)
@@ -431,8 +434,7 @@ export class Session<Data extends object = JsonObject> extends Dictionary<Data> 
     }
     const inside = !isAnother(held.entry.envelope, begun)
     const logIn = (pending: Pending): Promise<Held> => this.#storing.login(held, begun, pending)
-    const stored = await holding.stored(logIn, { facts, inside })
-    await holding.orForget(() => this.#storing.keepLogin(stored))
+    await this.#storing.keepLogin(await holding.stored(logIn, { facts, inside }))
   }
 
   async #updated<R>(change: (data: Partial<Data>) => R): Promise<R> {

@@ -4,7 +4,7 @@
  */
 
 import { ConflictingChange, SessionGone } from '../../errors.ts'
-import { kept } from '../../records/creating.ts'
+import { kept, keptNew } from '../../records/creating.ts'
 import { type Epochs, firstEnvelope, type JsonObject, labelsOf, type Living } from '../../records/envelope.ts'
 import { endForGood } from '../../records/forestalling.ts'
 import type { Decision, Entry, Found, Records } from '../../records/records.ts'
@@ -98,7 +98,7 @@ export class KeyedStoring {
       ...(user === undefined ? {} : { user }),
     })
     const entry = await records.create(id, envelope, labels, Math.min(expiresAt, absolute))
-    return entry && (await kept(records, entry))
+    return entry && (await keptNew(records, entry))
   }
 
   /**
