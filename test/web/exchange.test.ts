@@ -6,16 +6,16 @@ import { memoryStore } from '../../packages/holdfast/src/drivers/memory.ts'
 import { CrossSiteRequest, StoreUnavailable } from '../../packages/holdfast/src/errors.ts'
 import type { Session } from '../../packages/holdfast/src/sessions/session.ts'
 import { Sessions } from '../../packages/holdfast/src/sessions/sessions.ts'
-import { Exchanges } from '../../packages/holdfast/src/web/exchange.ts'
+import { Exchanges, type WebOptions } from '../../packages/holdfast/src/web/exchange.ts'
 import { Stage } from '../sessions/stage.ts'
 
 interface Basket {
   fruit: string
 }
 
-function scene() {
+function scene(options: WebOptions = { load: 'lazy' }) {
   const sessions = new Sessions<Basket>(memoryStore())
-  const exchanges = new Exchanges(sessions, { load: 'lazy', checkOrigin: false })
+  const exchanges = new Exchanges(sessions, { checkOrigin: false, ...options })
   const arrive = (credential: string) =>
     exchanges.open({
       method: 'POST',
@@ -119,5 +119,18 @@ describe('a session that another site would begin', () => {
     const exchange = await new Exchanges(stage.sessions, { checkOrigin: false }).open(request)
     await exchange.session.login('ada')
     assert.match((await exchange.commit(302)).cookie ?? '', /^__Host-session=hfs_/)
+  })
+})
+
+describe('a route that goes on while the store is down', () => {
+  it('does not run without its lock where another request keeps that', async () => {
+    const { sessions, arrive } = scene({ whenDown: 'continue', lock: () => 0 })
+    const { credential } = await sessions.start({ user: 'ada' })
+    const holder = await sessions.load(credential, { lock: 0 })
+    await assert.rejects(async () => await arrive(credential!), { code: 'HOLDFAST_LOCKED' })
+    await holder.release()
+    const exchange = await arrive(credential!)
+    assert.deepEqual([exchange.session.user, exchange.session.isLocked], ['ada', true])
+    await exchange.commit(200)
   })
 })

@@ -5,6 +5,7 @@
  */
 
 import type { Duration } from '../duration.ts'
+import { Locked } from '../errors.ts'
 import type { JsonObject } from '../sessions/dictionary.ts'
 import type { OldArrival } from '../sessions/adopting.ts'
 import type { Client } from '../sessions/facts.ts'
@@ -213,7 +214,8 @@ export class Exchanges<Data extends object = JsonObject> {
   /** Whether a request goes on where the store could not be asked. */
   goesOnWithout(request: WebRequest, error: unknown): boolean {
     const { whenDown = 'fail' } = this.options
-    const isDown = refusal(error).status === 503
+    // Who waited for the lock in vain found the store up, and its route must not run without.
+    const isDown = refusal(error).status === 503 && !(error instanceof Locked)
     const policy = typeof whenDown === 'function' ? whenDown(request) : whenDown
     return isDown && policy === 'continue'
   }
