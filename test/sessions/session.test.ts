@@ -377,6 +377,23 @@ describe('saving', () => {
     await assert.rejects(deleted.save(), { code: 'HOLDFAST_CONFLICTING_CHANGE' })
   })
 
+  it('a key that is named like something every object has is merged by nothing', async () => {
+    const stage = new Stage({ conflicts: { n: ({ mine }) => mine } })
+    const first = await stored(stage, { constructor: 1, toString: 1 })
+    const second = await stage.sessions.load(first.credential)
+    first.set('constructor', 2)
+    first.set('toString', 2)
+    await first.save()
+    second.set('constructor', 3)
+    second.set('toString', 3)
+    await assert.rejects(second.save(), {
+      code: 'HOLDFAST_CONFLICTING_CHANGE',
+      keys: ['constructor', 'toString'],
+    })
+    const { data } = await stage.sessions.load(first.credential)
+    assert.equal(JSON.stringify(data), '{"constructor":2,"toString":2}')
+  })
+
   it('an update runs again on the newest copy, and answers with what was stored', async () => {
     const stage = new Stage()
     const one = await stored(stage, { n: 0 })

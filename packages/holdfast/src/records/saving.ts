@@ -69,7 +69,7 @@ export function reapplied(
       settled.set(name, change)
       continue
     }
-    const merge = policy === 'fail' ? undefined : policy[name]
+    const merge = policy !== 'fail' && Object.hasOwn(policy, name) ? policy[name] : undefined
     if (!merge) {
       conflicts.push(name)
       continue
