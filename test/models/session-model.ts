@@ -34,12 +34,12 @@ import {
   type Outcome,
   push,
   refreshed,
+  restsFor,
   rotated,
   saved,
   type Secret,
   secretOf,
   settings,
-  touchAfterOf,
   used,
 } from './session-model/known.ts'
 import type { Step } from './session-model/steps.ts'
@@ -332,7 +332,7 @@ export class SessionModel {
   async #overtaken(known: Known, { touchedAt }: Held): Promise<void> {
     const now = this.#now
     if (known.touchedAt === now || touchedAt === known.touchedAt) return
-    if (now - touchedAt < touchAfterOf(known)) return
+    if (now - touchedAt < restsFor(known)) return
     if ((await this.#living(known.id))?.touchedAt === now) used(known, now)
   }
 
@@ -422,7 +422,10 @@ export class SessionModel {
       return
     }
     if (!this.world.struck) assert.equal(outcome, expected)
+    const isKept = !held.session.isNew && held.session.credential !== held.credential
     if (held.session.isNew) this.#forgotten(held)
+    // It was stored, and could not be looked at again: nobody goes on with the object, for a mark may have struck it.
+    if (isKept) this.#held.splice(this.#held.indexOf(held), 1)
     await this.#adopt(known, before)
   }
 

@@ -329,6 +329,21 @@ describe('refresh', () => {
     }
   })
 
+  it('for a shorter while than a use needs no prolonging: whoever uses it meanwhile keeps it', async () => {
+    const stage = new Stage({ idle: '30m' })
+    const session = await stage.sessions.start({ data: { a: 1 } })
+    await session.refresh('2m')
+    for (let uses = 0; uses < 30; uses++) {
+      stage.clock.advance(10_000)
+      assert.equal((await stage.sessions.load(session.credential)).isNew, false, `use ${uses}`)
+    }
+    const calls = await stage.callsOf(() => stage.sessions.load(session.credential))
+    assert.deepEqual(
+      calls.filter(({ writes }) => writes),
+      [],
+    )
+  })
+
   it('0 ends it, and is not taken for nothing given [T6]', async () => {
     const stage = new Stage(exact)
     for (const duration of [0, '0s'] as const) {

@@ -62,9 +62,9 @@ export const sessions = [
       edits: [
         {
           file: 'sessions/expiry.ts',
-          from: 'return now - record.touchedAt < Math.max(touchAfter(settings, envelope), 1)',
-          to: `const isFar = expiryOf(settings, envelope, now) <= record.expiresAt
-  return isFar || now - record.touchedAt < Math.max(touchAfter(settings, envelope), 1)`,
+          from: 'return now - entry.record.touchedAt < Math.max(restsFor(settings, entry), 1)',
+          to: `const isFar = expiryOf(settings, entry.envelope, now) <= entry.record.expiresAt
+  return isFar || now - entry.record.touchedAt < Math.max(restsFor(settings, entry), 1)`,
         },
       ],
       titles: ['timeouts that are shortened count at once'],

@@ -167,7 +167,7 @@ export function open(known: Known, now: number): void {
 
 /** Prolongs what was not used for a while. */
 export function prolonged(known: Known, now: number): void {
-  if (now - known.touchedAt >= touchAfterOf(known)) used(known, now)
+  if (now - known.touchedAt >= restsFor(known)) used(known, now)
 }
 
 export function used(known: Known, now: number): void {
@@ -180,7 +180,14 @@ export function expiryOf(known: Pick<Known, 'expiry' | 'until' | 'absolute'>, no
   return Math.min(Math.max(ends, known.until), known.absolute)
 }
 
-export function touchAfterOf({ expiry }: Pick<Known, 'expiry'>): number {
+/** For how long it needs no prolonging from its last use on. */
+export function restsFor(known: Known): number {
+  const { until, expiresAt, touchedAt, absolute } = known
+  if (until === 0 || expiresAt >= absolute) return touchAfterOf(known)
+  return Math.min(touchAfterOf(known), (expiresAt - touchedAt) * settings.touchEvery)
+}
+
+function touchAfterOf({ expiry }: Pick<Known, 'expiry'>): number {
   return (expiry || settings.idle) * settings.touchEvery
 }
 

@@ -70,9 +70,16 @@ export function touchAfter(settings: SessionSettings, envelope: Living): number 
 }
 
 /** Whether it was used so lately that it needs no prolonging. */
-export function wasUsed(settings: SessionSettings, { record, envelope }: Entry, now: number): boolean {
+export function wasUsed(settings: SessionSettings, entry: Entry, now: number): boolean {
   // Also where the expiry can't move: by `touchedAt` it is judged when the idle timeout is shortened.
-  return now - record.touchedAt < Math.max(touchAfter(settings, envelope), 1)
+  return now - entry.record.touchedAt < Math.max(restsFor(settings, entry), 1)
+}
+
+/** For how long it needs no prolonging from its last use on: shorter where that was a `refresh` which shortened it. */
+function restsFor(settings: SessionSettings, { record, envelope }: Entry): number {
+  const usual = touchAfter(settings, envelope)
+  if (factsOf(envelope).until === undefined || record.expiresAt >= envelope.absolute) return usual
+  return Math.min(usual, Math.floor((record.expiresAt - record.touchedAt) * settings.touchEvery))
 }
 
 /** The end that nothing prolongs, for who logs in now. */

@@ -22,7 +22,7 @@ import {
 import type { Awaitable } from '../store/contract.ts'
 import type { Instant, Label } from '../store/record.ts'
 import { changesOwn, parted, storableOwn } from './dictionary.ts'
-import { absoluteEnd, expiryOf, touchAfter } from './expiry.ts'
+import { absoluteEnd, expiryOf, wasUsed } from './expiry.ts'
 import { type FactsChange, withFacts, withoutFacts } from './facts.ts'
 import { besides, type Held, heldAs, seenAs } from './held.ts'
 import type { SessionSettings } from './options.ts'
@@ -439,10 +439,10 @@ export class Storing {
   }
 
   /** A save prolongs like a touch, no more often: an expiry that stays spares the store an index. */
-  #used({ record, envelope }: Entry, { keepAlive = true }: Visit): Use {
-    const { expiresAt, touchedAt } = record
-    const isRecent = this.records.now - touchedAt < touchAfter(this.settings, envelope)
-    return !keepAlive || isRecent ? { expiresAt, touchedAt } : this.#usedNow(envelope)
+  #used(entry: Entry, { keepAlive = true }: Visit): Use {
+    const { expiresAt, touchedAt } = entry.record
+    const isRecent = wasUsed(this.settings, entry, this.records.now)
+    return !keepAlive || isRecent ? { expiresAt, touchedAt } : this.#usedNow(entry.envelope)
   }
 
   /** A new secret counts as a use, unless the request is none. */
