@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { SessionsOptions } from '../../packages/holdfast/src/sessions/options.ts'
 import type { Session } from '../../packages/holdfast/src/sessions/session.ts'
+import type { Label } from '../../packages/holdfast/src/store/record.ts'
 import { failsTheCheck, hour, minute, Stage } from './stage.ts'
 
 const exact: SessionsOptions = { idle: '1h', absolute: '12h', touchEvery: 0 }
@@ -232,6 +233,17 @@ describe('a login on a session that is there', () => {
     assert.deepEqual((await stage.sessions.list({ user: 'ada' })).sessions, [])
     const stored = JSON.stringify(await stage.sessions.list())
     assert.doesNotMatch(stored, /ada/)
+  })
+
+  it('by another user drops the former’s other labels too, and has those that it began with', async () => {
+    const stage = new Stage(exact)
+    const session = await stage.sessions.start({ user: 'ada', labels: ['tenant:t1'] })
+    const listed = async (tenant: Label): Promise<readonly unknown[]> =>
+      (await stage.sessions.list({ labels: [tenant] })).sessions.map(({ user }) => user)
+    await session.login(await stage.sessions.begin({ user: 'bob', labels: ['tenant:t2'] }))
+    assert.deepEqual([await listed('tenant:t1'), await listed('tenant:t2')], [[], ['bob']])
+    await session.login('bob')
+    assert.deepEqual(await listed('tenant:t2'), ['bob'])
   })
 
   it('by another user that failed has dropped nothing: neither what is stored nor what was changed', async () => {

@@ -1,6 +1,7 @@
 /** A login: who logs in, and what was true when it began. */
 
 import { type Epochs, labelsOf, type Living } from '../records/envelope.ts'
+import type { Entry } from '../records/records.ts'
 import type { Label } from '../store/record.ts'
 
 /** A login that has begun: made by `sessions.begin` before the credential is checked. Plain data, may be stored. */
@@ -19,6 +20,11 @@ export function epochsAfter({ user, labels = [], epochs }: Login, before: Epochs
   const renewed = labelsOf(user, labels)
   const kept = Object.entries(before).filter(([each]) => !renewed.includes(each))
   return { ...Object.fromEntries(kept), ...epochs }
+}
+
+/** What a session can be listed by after a login: what was somebody else's is not for who logs in now. */
+export function labelsAfter(login: Login, { envelope, record }: Entry): readonly Label[] {
+  return labelsOf(login.user, isAnother(envelope, login) ? (login.labels ?? []) : record.labels)
 }
 
 /** Whether somebody else is logged in. */

@@ -26,7 +26,7 @@ import { absoluteEnd, expiryOf, wasUsed } from './expiry.ts'
 import { type FactsChange, withFacts, withoutFacts } from './facts.ts'
 import { besides, type Held, heldAs, seenAs } from './held.ts'
 import type { SessionSettings } from './options.ts'
-import { epochsAfter, isAnother, type Login } from './login.ts'
+import { epochsAfter, isAnother, labelsAfter, type Login } from './login.ts'
 import { checkData, migrated, type SessionSchema, seenThrough } from './schema.ts'
 import { corrected, opening, seen, type Visit } from './visit.ts'
 
@@ -350,7 +350,7 @@ export class Storing {
       const changed = change(fresh.envelope, id, recognition.secret, next)
       const facts = this.#reopened({ ...fresh, envelope: changed }, pending)
       const envelope = withFacts({ ...changed, data: merged.data }, facts)
-      const labels = login ? { labels: labelsOf(login.user, fresh.record.labels) } : {}
+      const labels = login ? { labels: labelsAfter(login, fresh) } : {}
       const isEnding = login !== undefined || setsExpiry(pending)
       const when = isEnding ? this.#usedNow(envelope) : this.#cycledNow({ ...fresh, envelope }, pending.visit)
       const written = { envelope, ...when, ...labels }
