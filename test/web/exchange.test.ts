@@ -6,11 +6,32 @@ import { memoryStore } from '../../packages/holdfast/src/drivers/memory.ts'
 import { CrossSiteRequest, StoreUnavailable } from '../../packages/holdfast/src/errors.ts'
 import type { Session } from '../../packages/holdfast/src/sessions/session.ts'
 import { Sessions } from '../../packages/holdfast/src/sessions/sessions.ts'
-import { Exchanges, type WebOptions } from '../../packages/holdfast/src/web/exchange.ts'
-import { Stage } from '../sessions/stage.ts'
+import { type Exchange, Exchanges, type WebOptions } from '../../packages/holdfast/src/web/exchange.ts'
+import { minute, Stage } from '../sessions/stage.ts'
 
 interface Basket {
   fruit: string
+}
+
+interface Due {
+  readonly stage: Stage
+  readonly sessions: Sessions
+  readonly credential: string
+  readonly arrive: () => Promise<Exchange>
+}
+
+/** A session that is due for another secret. */
+async function due(): Promise<Due> {
+  const stage = new Stage({ rotateEvery: '15m' })
+  const { sessions } = stage
+  const credential = (await sessions.start({ user: 'ada' })).credential!
+  stage.clock.advance(16 * minute)
+  const exchanges = new Exchanges(sessions)
+  const header = (name: string): string | undefined =>
+    name === 'cookie' ? `__Host-session=${credential}` : undefined
+  const arrive = async (): Promise<Exchange> =>
+    await exchanges.open({ method: 'GET', url: '/', isSecure: true, header })
+  return { stage, sessions, credential, arrive }
 }
 
 function scene(options: WebOptions = { load: 'lazy' }) {
@@ -132,5 +153,31 @@ describe('a route that goes on while the store is down', () => {
     const exchange = await arrive(credential!)
     assert.deepEqual([exchange.session.user, exchange.session.isLocked], ['ada', true])
     await exchange.commit(200)
+  })
+})
+
+describe('a rotation that is due', () => {
+  it('and can’t be stored is no trouble of a request that changes nothing; an event tells', async () => {
+    const { stage, arrive } = await due()
+    const exchange = await arrive()
+    stage.plan = ({ writes }) => (writes ? 'fail' : undefined)
+    assert.equal((await exchange.commit(200)).cookie, undefined)
+    assert.deepEqual(
+      stage.events.map(({ type }) => type),
+      ['rotation-failed'],
+    )
+    const changing = await arrive()
+    changing.session.set('a', 1)
+    await assert.rejects(async () => await changing.commit(200), { code: 'HOLDFAST_STORE_UNAVAILABLE' })
+    stage.plan = () => undefined
+    assert.match((await (await arrive()).commit(200)).cookie ?? '', /__Host-session=hfs_/)
+  })
+
+  it('and comes after a step-up in another tab leaves the cookie alone', async () => {
+    const { sessions, credential, arrive, stage } = await due()
+    const exchange = await arrive()
+    await (await sessions.load(credential)).stepUp('otp')
+    assert.equal((await exchange.commit(200)).cookie, undefined)
+    assert.deepEqual(stage.events, [])
   })
 })

@@ -13,6 +13,13 @@ export type RecordEvent =
   | { readonly type: 'late-secret'; readonly collection: string; readonly id: string }
   /** A session is in use but could not be prolonged; it ends when it would have ended without this request. */
   | { readonly type: 'touch-failed'; readonly collection: string; readonly id: string; readonly cause: Error }
+  /** A session was due for another secret and could not be given one; the next request tries again. */
+  | {
+      readonly type: 'rotation-failed'
+      readonly collection: string
+      readonly id: string
+      readonly cause: Error
+    }
   /** A revocation that was interrupted could not be finished. What it concerns is refused; revoke it again. */
   | {
       readonly type: 'finish-failed'

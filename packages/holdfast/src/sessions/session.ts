@@ -348,6 +348,26 @@ export class Session<Data extends object = JsonObject> extends Dictionary<Data> 
     return records.now - rotatedAt >= settings.rotateEvery
   }
 
+  /**
+   * Rotates because that is due. It is valid and was read: where nothing is to be stored with it, that it could not be
+   * given a new secret is no reason to turn its user away.
+   *
+   * @internal
+   */
+  async rotateDue(): Promise<void> {
+    const { modified } = this
+    try {
+      await this.rotate()
+    } catch (cause) {
+      if (modified) throw cause
+      // Another request was faster to change it, and its answer tells the client.
+      if (cause instanceof SessionGone) return
+      const { records, settings } = this.#storing
+      const { collection } = records
+      settings.onEvent({ type: 'rotation-failed', collection, id: this.id!, cause: cause as Error })
+    }
+  }
+
   /** Gives the client a new secret and ends all earlier ones at once. For every change of privilege. */
   async cycleKey(): Promise<void> {
     await this.#changed((held, pending) => this.#storing.cycleKey(held, pending))

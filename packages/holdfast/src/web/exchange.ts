@@ -323,7 +323,7 @@ export class Exchange<Data extends object = JsonObject> {
 
   async #stored(stores: boolean, isDue: boolean): Promise<Carried> {
     try {
-      if (stores && isDue) await this.#session.rotate()
+      if (stores && isDue) await this.#session.rotateDue()
       else if (stores) await this.#session.save()
     } catch (error) {
       this.#hasFailed = true
