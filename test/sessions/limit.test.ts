@@ -2,8 +2,10 @@
 
 import assert from 'node:assert/strict'
 import { after, describe, it } from 'node:test'
+import { generateRingKey, KeyRing } from '../../packages/holdfast/src/credentials/key-ring.ts'
 import type { SessionLimit } from '../../packages/holdfast/src/sessions/options.ts'
 import { Sessions } from '../../packages/holdfast/src/sessions/sessions.ts'
+import { sealedCodec } from '../../packages/holdfast/src/store/codec.ts'
 import { openRoom, places } from '../stores/places.ts'
 import { Crew } from '../stores/worker.ts'
 import type { Order } from './parallel-process.ts'
@@ -60,6 +62,26 @@ describe('a limit of sessions per user', () => {
     await first.destroy()
     await basket.login('ada')
     assert.equal((await liveOf(stage.sessions, 'ada')).length, 2)
+  })
+
+  it('a login that ends at once, by an expiry of its own, ends no other and is none too many', async () => {
+    const stage = new Stage({ limit: { perUser: 1, over: 'oldest' } })
+    const first = await stage.sessions.start({ user: 'ada' })
+    const over = await stage.sessions.load(undefined)
+    over.setExpiry(new Date(stage.clock.now() - 1))
+    await over.login('ada')
+    assert.deepEqual(await liveOf(stage.sessions, 'ada'), [first.id])
+  })
+
+  it('a session under a key that is not ours any more keeps nobody from logging in', async () => {
+    for (const over of ['oldest', 'refuse'] as const) {
+      const stage = new Stage({ limit: { perUser: 1, over } })
+      const retired = stage.process({}, sealedCodec(new KeyRing([generateRingKey('k1')])))
+      await retired.start({ user: 'ada' })
+      const today = stage.process({}, sealedCodec(new KeyRing([generateRingKey('k2')])))
+      assert.equal((await today.start({ user: 'ada' })).user, 'ada')
+      assert.equal((await stage.records()).length, 2, 'it was not ended')
+    }
   })
 
   it('a login anew on a session of the same user is not one more', async () => {

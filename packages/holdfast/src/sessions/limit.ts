@@ -1,9 +1,9 @@
 /** How many sessions one user may have: a login that is one too many ends the oldest, or takes itself back. */
 
-import { SessionGone, TooManySessions } from '../errors.ts'
-import type { Entry, Records } from '../records/records.ts'
+import { KeyUnknown, SessionGone, TooManySessions } from '../errors.ts'
+import type { Entry, Found, Records } from '../records/records.ts'
 import type { Cursor } from '../store/contract.ts'
-import { label } from '../store/record.ts'
+import { label, type StoredRecord } from '../store/record.ts'
 import type { SessionLimit } from './options.ts'
 
 /** How long a login waits for others of the same user, in milliseconds. */
@@ -68,6 +68,8 @@ async function endExcess(counted: Counted, user: string, entry: Entry): Promise<
   const all = await loggedIn(counted, user)
   const others = all.filter((each) => each.record.key.id !== id)
   if (others.length === all.length) {
+    // One that ends at once, by an expiry of its own, takes nobody's place.
+    if (entry.record.expiresAt <= counted.records.now) return
     throw new SessionGone('another login of the same user has ended this one')
   }
   const excess = all.length - perUser
@@ -95,10 +97,20 @@ async function loggedIn({ records, isOver }: Counted, user: string): Promise<rea
   do {
     const page = await records.list([label('user', user)], after === undefined ? {} : { after })
     for (const record of page.records) {
-      const found = records.opened(record)
-      if (found.state === 'live' && !(await isOver(found.entry))) entries.push(found.entry)
+      const found = openedHere(records, record)
+      if (found?.state === 'live' && !(await isOver(found.entry))) entries.push(found.entry)
     }
     after = page.next
   } while (after !== undefined)
   return entries
+}
+
+/** One that is sealed under a key that isn't ours can't be used here, and must not keep its user from logging in. */
+function openedHere(records: Records, record: StoredRecord): Found | undefined {
+  try {
+    return records.opened(record)
+  } catch (error) {
+    if (error instanceof KeyUnknown) return undefined
+    throw error
+  }
 }
