@@ -61,6 +61,11 @@ export class Marks {
     return epochs
   }
 
+  /** The ids of the records that hold the marks of these labels. */
+  idsOf(labels: readonly Label[]): readonly string[] {
+    return labels.map((each) => this.#key(each).id)
+  }
+
   /** Whether a mark has struck the record, by the truth. For creators, after they wrote. */
   async strikesStrictly(marked: Marked): Promise<boolean> {
     if (marked.labels.length === 0) return false

@@ -4,6 +4,7 @@
  */
 
 import { SessionGone } from '../errors.ts'
+import { marksCollection } from '../records/mark.ts'
 import type { Found, Records } from '../records/records.ts'
 import type { Watch } from '../store/contract.ts'
 
@@ -19,6 +20,8 @@ interface Follower {
   readonly id: string
   readonly user: string | undefined
   readonly controller: AbortController
+  /** The ids of the mark records by which it may be struck. */
+  marks: readonly string[]
   cancel: () => void
 }
 
@@ -40,7 +43,13 @@ export class Following {
 
   /** Follows a session; the promise resolves when what happens from then on is noticed. */
   async follow(id: string, user: string | undefined): Promise<Followed> {
-    const follower: Follower = { id, user, controller: new AbortController(), cancel: () => undefined }
+    const follower: Follower = {
+      id,
+      user,
+      controller: new AbortController(),
+      marks: [],
+      cancel: () => undefined,
+    }
     const others = this.#followers.get(id) ?? new Set()
     this.#followers.set(id, others.add(follower))
     this.#watch ??= this.#watching()
@@ -62,9 +71,14 @@ export class Following {
       if (!capabilities.watch) return undefined
       return await store.watch((change) => {
         if (change.type === 'broken' || change.type === 'restored') this.#isDeaf = change.type === 'broken'
-        const ids =
-          change.type === 'changed' ? change.keys.filter((key) => key.collection === collection) : undefined
-        for (const id of ids?.map((key) => key.id) ?? this.#followers.keys()) this.#checkAll(id)
+        if (change.type !== 'changed') {
+          for (const id of this.#followers.keys()) this.#checkAll(id)
+          return
+        }
+        for (const key of change.keys) {
+          if (key.collection === collection) this.#checkAll(key.id)
+          if (key.collection === marksCollection) this.#checkMarked(key.id)
+        }
       })
     } catch {
       // Without the feed they are asked for.
@@ -77,6 +91,13 @@ export class Following {
     for (const follower of this.#followers.get(id) ?? []) void this.#check(follower)
   }
 
+  /** What a mark strikes is refused from then on, also where the revocation gets no further. */
+  #checkMarked(mark: string): void {
+    for (const followers of this.#followers.values()) {
+      for (const follower of followers) if (follower.marks.includes(mark)) void this.#check(follower)
+    }
+  }
+
   /** Whether it is still alive, and when that is asked again. */
   async #check(follower: Follower): Promise<void> {
     follower.cancel()
@@ -84,6 +105,7 @@ export class Following {
     let pause = this.#interval
     try {
       const found = await this.#records.find(follower.id, { strict: true })
+      if (found.state === 'live') follower.marks = this.#records.marks.idsOf(found.entry.record.labels)
       if (
         !(await this.#isAlive(found)) ||
         found.state !== 'live' ||

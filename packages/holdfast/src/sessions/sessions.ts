@@ -71,7 +71,11 @@ export class Sessions<Data extends object = JsonObject> {
       tombstoneLabels: () => [],
     })
     this.#following = new Following(this.#records, settings.markBound, async (found) => {
-      return found.state === 'live' && !(await this.#isOver(found.entry))
+      if (found.state !== 'live' || this.#isOutOfTime(found.entry)) return false
+      const { record, envelope } = found.entry
+      // The process's copy of the marks may hear of a new one later than this does.
+      const marked = { id: record.key.id, labels: record.labels, epochs: envelope.epochs }
+      return !(await this.#records.marks.strikesStrictly(marked))
     })
     const storing = new Storing(this.#records, settings)
     this.#adopting = new Adopting(storing)
