@@ -65,6 +65,8 @@ export class Holding {
   hasOtherEnd = false
   /** Whether to go on without what could not be read. Missing: reading fails. */
   goesOnWithout: ((error: unknown) => boolean) | undefined
+  /** What is thrown in the place of an error. Missing: the error. */
+  told: ((error: unknown) => unknown) | undefined
   readonly #copy: WorkingCopy
   /** Why it could not be read, where the request goes on without. */
   #outage: { readonly error: unknown } | undefined
@@ -156,9 +158,13 @@ export class Holding {
   #failed(error: unknown): void {
     // The next who asks may have more luck.
     this.#loading = undefined
-    if (this.goesOnWithout?.(error) !== true) throw error
+    if (this.goesOnWithout?.(error) !== true) throw this.#tellable(error)
     this.#outage = { error }
     this.#arrived(undefined)
+  }
+
+  #tellable(error: unknown): unknown {
+    return this.told ? this.told(error) : error
   }
 
   #arrived(read: Read | undefined): void {
@@ -178,10 +184,19 @@ export class Holding {
   async inTurn<T>(task: () => Promise<T>): Promise<T> {
     if (!this.isLoaded) await this.load()
     // What is there is not known: nothing may be begun in its place, and nothing told of its end.
-    if (this.#outage) throw this.#outage.error
+    if (this.#outage) throw this.#tellable(this.#outage.error)
     const turn = this.#saving ? this.#saving.then(task) : task()
     this.#saving = turn.catch(() => undefined)
-    return await turn
+    return await this.asked(turn)
+  }
+
+  /** What the store answers to the application's own question. */
+  async asked<T>(answer: Promise<T>): Promise<T> {
+    try {
+      return await answer
+    } catch (error) {
+      throw this.#tellable(error)
+    }
   }
 
   /**

@@ -271,7 +271,7 @@ export class Session<Data extends object = JsonObject> extends Dictionary<Data> 
    */
   async login(login: Login | string, { methods = [], remember = false }: LoginOptions = {}): Promise<void> {
     const holding = this.#holding
-    const begun = typeof login === 'string' ? await holding.home.begin({ user: login }) : login
+    const begun = typeof login === 'string' ? await holding.asked(holding.home.begin({ user: login })) : login
     await holding.inTurn(async () => {
       const { held } = holding
       let isStored = false as boolean
@@ -430,6 +430,11 @@ export class Session<Data extends object = JsonObject> extends Dictionary<Data> 
    */
   goOnWithout(decide: (error: unknown) => boolean): void {
     this.#holding.goesOnWithout = decide
+  }
+
+  /** Has what the store's errors become thrown to the application. @internal */
+  tellErrors(told: (error: unknown) => unknown): void {
+    this.#holding.told = told
   }
 
   /** Stores a new session. @internal */

@@ -27,7 +27,7 @@ import {
   writeCookie,
 } from './cookie.ts'
 import { checkOrigin } from './origin.ts'
-import { refusal } from './refusal.ts'
+import { refusal, withStatus } from './refusal.ts'
 
 export type { AdoptOptions } from './adopting.ts'
 
@@ -250,6 +250,8 @@ export class Exchange<Data extends object = JsonObject> {
     const visit = exchanges.visitOf(request)
     this.mayLock = visit.lock !== undefined
     this.#session = exchanges.sessionOf(presented.credential, visit, presented.old)
+    // What the application's own calls throw ends in the framework's error handler too.
+    this.#session.tellErrors(withStatus)
     const { whenDown = 'fail' } = exchanges.options
     if (whenDown !== 'fail') this.#session.goOnWithout((error) => exchanges.goesOnWithout(request, error))
   }

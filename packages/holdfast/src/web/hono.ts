@@ -41,6 +41,7 @@ export function honoSession<Data extends object = JsonObject>(
   const exchanges = new Exchanges(sessions, options)
   return async (context, next) => {
     const exchange = await answerable(async () => await exchanges.open(webRequest(context, options)))
+    exchange.session.tellErrors(answering)
     context.set('session', exchange.session)
     try {
       await next()
@@ -89,7 +90,10 @@ async function answerable<R>(task: () => Promise<R>): Promise<R> {
   try {
     return await task()
   } catch (error) {
-    if (error instanceof HoldfastError) Object.assign(error, { getResponse: () => refused(error) })
-    throw error
+    throw answering(error)
   }
+}
+
+function answering(error: unknown): unknown {
+  return error instanceof HoldfastError ? Object.assign(error, { getResponse: () => refused(error) }) : error
 }

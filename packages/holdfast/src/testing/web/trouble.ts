@@ -31,6 +31,25 @@ export function testTrouble(stage: WebStage): void {
       },
     )
 
+    for (const load of ['eager', 'lazy'] as const) {
+      stage.it(
+        `is 503 as well where the application asks by itself (${load})`,
+        async (scene) => {
+          const [guest, stranger] = [await scene.guest(), scene.visitor()]
+          scene.plan = ({ writes }) => (writes || load === 'lazy' ? 'fail' : undefined)
+          if (load === 'lazy') expectStatus(await guest.get('/lazy'), 503)
+          for (const visitor of [guest, stranger]) {
+            const seen = await visitor.get('/login?user=ada')
+            expectStatus(seen, 503)
+            assert.deepEqual(seen.cookies, [])
+          }
+          scene.plan = () => undefined
+          assert.deepEqual(JSON.parse((await guest.get('/lazy')).body), { guest: 'yes' })
+        },
+        { web: { load } },
+      )
+    }
+
     stage.it(
       'lets a route go on without a session, and is no logout even then',
       async (scene) => {

@@ -28,7 +28,7 @@ export async function exchanged<Data extends object, Answer extends Response | u
     response = await respond(exchange)
   } catch (error) {
     await exchange.abandon()
-    throw error
+    return refused(error)
   }
   if (response === undefined) {
     // It answers in another way, such as Bun's after an upgrade to a WebSocket.
