@@ -10,7 +10,7 @@ import { parseArgs, promisify } from 'node:util'
 import { root } from './root.ts'
 import { serverKinds } from './servers/index.ts'
 import { getServers } from './servers/launch.ts'
-import { runSuite } from './suite.ts'
+import { describeNoted, describeRepeated, runSuite } from './suite.ts'
 import { chooseTemporaryFolder } from './temporary.ts'
 import { tidyUp } from './tidy.ts'
 
@@ -49,14 +49,8 @@ for (const node of nodes) {
   console.log(
     `Node.js ${result.node}: ${good ? '' : 'FAILED, '}${counts}, ${(milliseconds / 1000).toFixed(1)} s`,
   )
-  for (const { file, title, reason } of repeated) {
-    console.log(
-      `  run again, because the machine stood still when it failed: ${title} (${relative(root, file)}): ${reason}`,
-    )
-  }
-  for (const { file, title, reason } of failed) {
-    console.log(`  ${title} (${relative(root, file)}): ${reason}`)
-  }
+  for (const noted of repeated) console.log(`  failed at first, ${describeRepeated(noted)}`)
+  for (const noted of failed) console.log(`  ${describeNoted(noted)}`)
   for (const file of result.stalled) console.log(`  ${relative(root, file)} did not end`)
   if (!good) process.exitCode = 1
 }

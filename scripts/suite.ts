@@ -4,7 +4,7 @@ import type { ChildProcess, StdioOptions } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, open, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { delimiter, dirname, join } from 'node:path'
+import { delimiter, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { Line, Noted } from './reporter.ts'
@@ -229,4 +229,14 @@ function count(lines: readonly Line[]) {
 
 function failedOf(lines: readonly Line[]) {
   return lines.filter((line) => line.kind === 'failed')
+}
+
+/** A test that was not run, or that failed, in one line. */
+export function describeNoted({ title, file, reason }: Noted): string {
+  return `${title} (${relative(root, file)}): ${reason}`
+}
+
+/** The same of one that was run again. */
+export function describeRepeated(noted: Noted): string {
+  return `run again, because the machine stood still when it failed: ${describeNoted(noted)}`
 }

@@ -16,7 +16,7 @@ import { serverKinds } from './servers/index.ts'
 import type { ServerKind } from './servers/kind.ts'
 import { describeFound, describeMissing, getServers } from './servers/launch.ts'
 import type { Servers } from './servers/launch.ts'
-import { runSuite } from './suite.ts'
+import { describeNoted, describeRepeated, runSuite } from './suite.ts'
 import type { SuiteResult } from './suite.ts'
 import { chooseTemporaryFolder } from './temporary.ts'
 import { tidyUp } from './tidy.ts'
@@ -123,17 +123,9 @@ function printSummary(result: SuiteResult, servers: Servers, faults: readonly st
   console.log(`\nNode.js ${result.node}, temporary files in ${temporary}`)
   for (const server of servers.found) console.log(describeFound(server))
   for (const server of servers.missing) console.log(describeMissing(server))
-  for (const { file, title, reason } of result.skipped) {
-    console.log(`Skipped: ${title} (${relative(root, file)}): ${reason}`)
-  }
-  for (const { file, title, reason } of result.repeated) {
-    console.log(
-      `Run again, because the machine stood still when it failed: ${title} (${relative(root, file)}): ${reason}`,
-    )
-  }
-  for (const { file, title, reason } of result.failed) {
-    console.log(`Failed: ${title} (${relative(root, file)}): ${reason}`)
-  }
+  for (const noted of result.skipped) console.log(`Skipped: ${describeNoted(noted)}`)
+  for (const noted of result.repeated) console.log(`Failed at first, ${describeRepeated(noted)}`)
+  for (const noted of result.failed) console.log(`Failed: ${describeNoted(noted)}`)
   for (const fault of faults) console.log(`FAULT: ${fault}`)
   console.log(`Time: ${(result.milliseconds / 1000).toFixed(1)} s\n`)
   console.log(`${result.passed} passed, ${result.failed.length} failed, ${result.skipped.length} skipped`)
