@@ -7,10 +7,16 @@ import { SlowFeed } from '../store/tiers/slow-feed.ts'
 import { Marks } from '../../packages/holdfast/src/records/marks.ts'
 import { guard } from '../../packages/holdfast/src/store/guard.ts'
 import { never } from '../../packages/holdfast/src/store/record.ts'
+import type { Epochs } from '../../packages/holdfast/src/records/envelope.ts'
 import { type FakeClock, fakeClock } from '../../packages/holdfast/src/testing/clock.ts'
 
 const bound = 1_000
-const ada = { id: 'one', labels: ['user:ada'], epochs: {} }
+const ada = marked(['user:ada'])
+
+/** What marks see of a record. */
+function marked(labels: readonly string[], epochs: Epochs = {}) {
+  return { record: { key: { collection: 'sessions', id: 'one' }, labels }, envelope: { epochs } }
+}
 
 interface Stage {
   readonly clock: FakeClock
@@ -172,13 +178,10 @@ describe('marks', () => {
     const before = await writer.epochs(labels)
     await writer.raise(['user:ada', 'tenant:t1'])
     const after = await writer.epochs(labels)
-    assert.equal(await writer.strikesStrictly({ id: 'one', labels, epochs: before }), true)
-    assert.equal(await writer.strikesStrictly({ id: 'one', labels, epochs: after }), false)
-    assert.equal(await writer.strikesStrictly({ id: 'one', labels: ['user:ada'], epochs: before }), false)
-    assert.equal(
-      await writer.strikesStrictly({ id: 'one', labels: ['user:bob', 'tenant:t1'], epochs: {} }),
-      false,
-    )
+    assert.equal(await writer.strikesStrictly(marked(labels, before)), true)
+    assert.equal(await writer.strikesStrictly(marked(labels, after)), false)
+    assert.equal(await writer.strikesStrictly(marked(['user:ada'], before)), false)
+    assert.equal(await writer.strikesStrictly(marked(['user:bob', 'tenant:t1'])), false)
   })
 
   it('of one instant are told apart, also when the clock goes back [C23]', async () => {
@@ -188,7 +191,7 @@ describe('marks', () => {
     const epochs = await writer.epochs(['user:ada'])
     const second = await writer.raise(['user:ada'])
     assert.ok(second.epoch > first.epoch)
-    assert.equal(await writer.strikesStrictly({ ...ada, epochs }), true)
+    assert.equal(await writer.strikesStrictly(marked(['user:ada'], epochs)), true)
   })
 
   it('that can’t be read are an error, never "no mark"', async () => {
@@ -211,12 +214,11 @@ describe('marks', () => {
     const store = guard(memoryDriver({ memory }), { clock })
     const marks = new Marks(store, { collection: 'sessions', longest: never, bound })
     for (let i = 0; i < 410; i++) await marks.raise(['user:ada', `client:${i}`])
-    const epochs = {}
-    const first = { id: 'x', labels: ['client:0', 'user:ada'], epochs }
+    const first = marked(['client:0', 'user:ada'])
     assert.equal(await marks.strikesStrictly(first), true, 'a login could still be under way')
     clock.advance(3_600_001)
     await marks.raise(['user:ada', 'client:new'])
     assert.equal(await marks.strikesStrictly(first), false)
-    assert.equal(await marks.strikesStrictly({ id: 'x', labels: ['client:new', 'user:ada'], epochs }), true)
+    assert.equal(await marks.strikesStrictly(marked(['client:new', 'user:ada'])), true)
   })
 })

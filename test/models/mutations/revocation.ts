@@ -29,7 +29,7 @@ export const revocation = noticedBy('test/records/revocation-schedules.test.ts',
     edits: [
       {
         file: 'records/creating.ts',
-        from: 'await records.marks.strikesStrictly({ id, labels: entry.record.labels, epochs: entry.envelope.epochs })',
+        from: 'await records.marks.strikesStrictly(entry)',
         to: 'false',
       },
     ],

@@ -24,10 +24,8 @@ export const readersIgnoreMarks: Edit = {
 
 export const listsIgnoreMarks: Edit = {
   file: 'sessions/sessions.ts',
-  from: `    if (this.#isOutOfTime(entry)) return true
-    return await`,
-  to: `    if (this.#isOutOfTime(entry)) return true
-    return false && await`,
+  from: 'return this.#isOutOfTime(entry) || (await this.#records.marks.strikes(entry))',
+  to: 'return this.#isOutOfTime(entry)',
 }
 
 export const savesOnWhatWasRead: Edit = {

@@ -34,8 +34,8 @@ export const trees = noticedBy('test/records/trees-schedules.test.ts', [
     edits: [
       {
         file: 'records/creating.ts',
-        from: 'return !(await records.marks.strikesStrictly({ id, labels: record.labels, epochs: envelope.epochs }))',
-        to: 'return Boolean(record && envelope)',
+        from: "return found.state === 'live' && !(await records.marks.strikesStrictly(found.entry))",
+        to: "return found.state === 'live'",
       },
     ],
     titles: ['what it struck has no more children'],
@@ -56,7 +56,7 @@ export const trees = noticedBy('test/records/trees-schedules.test.ts', [
     edits: [
       {
         file: 'records/creating.ts',
-        from: 'await records.marks.strikesStrictly({ id, labels: entry.record.labels, epochs: entry.envelope.epochs })',
+        from: 'await records.marks.strikesStrictly(entry)',
         to: 'false',
       },
       {

@@ -75,9 +75,8 @@ function settled(
   if (found.state !== 'live') return isRight(recognition) && found.state === 'closed' ? { closed: true } : {}
   if (!isRight(recognition)) return refused(records, id, recognition, onEvent)
   if (isOver(found.entry)) return {}
-  const { record, envelope } = found.entry
   const admitted: Admitted = { entry: found.entry, secret: recognition.secret, as: recognition.as }
-  const struck = records.marks.strikes({ id, labels: record.labels, epochs: envelope.epochs })
+  const struck = records.marks.strikes(found.entry)
   if (struck instanceof Promise) return struck.then((is) => (is ? {} : admitted))
   return struck ? {} : admitted
 }

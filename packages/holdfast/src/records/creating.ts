@@ -63,9 +63,7 @@ export async function keptNew(records: Records, entry: Entry): Promise<Entry> {
 /** The entry, if nothing was revoked while it was written; otherwise it is taken back. */
 export async function kept(records: Records, entry: Entry): Promise<Entry> {
   const { id } = entry.record.key
-  if (
-    await records.marks.strikesStrictly({ id, labels: entry.record.labels, epochs: entry.envelope.epochs })
-  ) {
+  if (await records.marks.strikesStrictly(entry)) {
     await records.bury(id, 'revoked meanwhile')
     throw new RevokedMeanwhile('everything with these labels was revoked in the meantime: begin again')
   }
@@ -80,7 +78,5 @@ export async function kept(records: Records, entry: Entry): Promise<Entry> {
 /** Whether a record lives and no mark has struck it, by the truth. */
 export async function isAlive(records: Records, id: string): Promise<boolean> {
   const found = await records.find(id, { strict: true })
-  if (found.state !== 'live') return false
-  const { record, envelope } = found.entry
-  return !(await records.marks.strikesStrictly({ id, labels: record.labels, epochs: envelope.epochs }))
+  return found.state === 'live' && !(await records.marks.strikesStrictly(found.entry))
 }

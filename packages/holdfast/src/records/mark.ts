@@ -1,7 +1,7 @@
 /** One mark: what it strikes. `marks.ts` keeps them. */
 
-import { carries, type Label } from '../store/record.ts'
-import type { Epochs } from './envelope.ts'
+import { carries, type Label, type StoredRecord } from '../store/record.ts'
+import type { Living } from './envelope.ts'
 
 /** One mark. */
 export interface Mark {
@@ -16,15 +16,17 @@ export interface Mark {
 /** The collection that marks are kept in. */
 export const marksCollection = 'marks'
 
-/** What a record shows to be judged by marks. */
+/** What an entry shows to be judged by marks. */
 export interface Marked {
-  readonly id: string
-  readonly labels: readonly Label[]
-  readonly epochs: Epochs
+  readonly record: Pick<StoredRecord, 'key' | 'labels'>
+  readonly envelope: Pick<Living, 'epochs'>
 }
 
 /** Whether any of the marks strikes the record. */
-export function strikes(marks: readonly (readonly Mark[])[], { id, labels, epochs }: Marked): boolean {
+export function strikes(marks: readonly (readonly Mark[])[], { record, envelope }: Marked): boolean {
+  const { key, labels } = record
+  const { id } = key
+  const { epochs } = envelope
   return marks.some((ofOne) =>
     ofOne.some(
       (mark) =>

@@ -68,14 +68,16 @@ export class Marks {
 
   /** Whether a mark has struck the record, by the truth. For creators, after they wrote. */
   async strikesStrictly(marked: Marked): Promise<boolean> {
-    if (marked.labels.length === 0) return false
-    return strikes(await this.#read(marked.labels), marked)
+    const { labels } = marked.record
+    if (labels.length === 0) return false
+    return strikes(await this.#read(labels), marked)
   }
 
   /** Whether a mark has struck the record, by a copy no older than the bound. For readers. */
   strikes(marked: Marked): boolean | Promise<boolean> {
-    if (marked.labels.length === 0) return false
-    const marks = this.#copy.of(marked.labels)
+    const { labels } = marked.record
+    if (labels.length === 0) return false
+    const marks = this.#copy.of(labels)
     return marks instanceof Promise ? marks.then((found) => strikes(found, marked)) : strikes(marks, marked)
   }
 

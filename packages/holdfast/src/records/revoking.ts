@@ -72,8 +72,7 @@ function isStruck(mark: Mark, id: string, found: Found): boolean {
   if (found.state === 'dead' || mark.except?.includes(id)) return false
   // What can't be read carries the label all the same, and nobody can want it to live.
   if (found.state === 'corrupt' || found.state === 'absent') return true
-  const { record, envelope } = found.entry
-  return strikes([[mark]], { id, labels: record.labels, epochs: envelope.epochs })
+  return strikes([[mark]], found.entry)
 }
 
 function tolerantly(records: Records, record: Parameters<Records['opened']>[0] & object): Found {

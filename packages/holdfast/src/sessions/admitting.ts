@@ -3,7 +3,8 @@
 import { SessionGone } from '../errors.ts'
 import { type Bond, differences } from './binding.ts'
 import { factsOf } from './facts.ts'
-import { type Held, happening, type Storing } from './storing.ts'
+import type { Held } from './held.ts'
+import { happening, type Storing } from './storing.ts'
 import type { Visit } from './visit.ts'
 
 /** The session for this request: with another secret where the policy says so, `undefined` where it is refused. */

@@ -292,9 +292,8 @@ export class KeyedSessions {
     return this.#old ? this.#takenOver(this.#old, sid, id) : undefined
   }
 
-  #isStruck({ record, envelope }: Entry): Awaitable<boolean> {
-    const { id } = record.key
-    return this.#records.marks.strikes({ id, labels: record.labels, epochs: envelope.epochs })
+  #isStruck(entry: Entry): Awaitable<boolean> {
+    return this.#records.marks.strikes(entry)
   }
 
   /** Somebody crashed while it was being buried. It is refused whether that can be finished now or not. */

@@ -18,7 +18,8 @@ import {
 import { type Device, deviceKept, type FactsChange, factsOf } from './facts.ts'
 import { type Arrival, Holding, type SessionHome } from './holding.ts'
 import { isAnother, type Login } from './login.ts'
-import { type Held, happening, type Pending, type Storing } from './storing.ts'
+import type { Held } from './held.ts'
+import { happening, type Pending, type Storing } from './storing.ts'
 
 /** How a user proved who they are. */
 export interface LoginOptions {

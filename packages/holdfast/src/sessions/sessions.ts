@@ -21,7 +21,8 @@ import type { Login } from './login.ts'
 import { longestLife, type SessionSettings, sessionSettings, type SessionsOptions } from './options.ts'
 import type { Arrival, Read, SessionHome } from './holding.ts'
 import { type LoginOptions, Session } from './session.ts'
-import { type Held, happening, Storing } from './storing.ts'
+import type { Held } from './held.ts'
+import { happening, Storing } from './storing.ts'
 import { isOutdated, type Visit } from './visit.ts'
 
 /** Which sessions: those that carry the user's label and all the others. At least one must be given. */
@@ -72,10 +73,8 @@ export class Sessions<Data extends object = JsonObject> {
     })
     this.#following = new Following(this.#records, settings.markBound, async (found) => {
       if (found.state !== 'live' || this.#isOutOfTime(found.entry)) return false
-      const { record, envelope } = found.entry
       // The process's copy of the marks may hear of a new one later than this does.
-      const marked = { id: record.key.id, labels: record.labels, epochs: envelope.epochs }
-      return !(await this.#records.marks.strikesStrictly(marked))
+      return !(await this.#records.marks.strikesStrictly(found.entry))
     })
     const storing = new Storing(this.#records, settings)
     this.#adopting = new Adopting(storing)
@@ -432,13 +431,7 @@ export class Sessions<Data extends object = JsonObject> {
   }
 
   async #isOver(entry: Entry): Promise<boolean> {
-    const { record, envelope } = entry
-    if (this.#isOutOfTime(entry)) return true
-    return await this.#records.marks.strikes({
-      id: record.key.id,
-      labels: record.labels,
-      epochs: envelope.epochs,
-    })
+    return this.#isOutOfTime(entry) || (await this.#records.marks.strikes(entry))
   }
 
   #counted(): Counted | undefined {

@@ -30,8 +30,6 @@ import { epochsAfter, isAnother, labelsAfter, type Login } from './login.ts'
 import { checkData, migrated, type SessionSchema, seenThrough } from './schema.ts'
 import { corrected, opening, seen, type Visit } from './visit.ts'
 
-export type { Held } from './held.ts'
-
 /** What a request changes. */
 export interface Pending extends Changes {
   readonly facts: FactsChange
@@ -411,9 +409,7 @@ export class Storing {
 
   /** A login must not bring back a session that was revoked and isn't buried yet. @throws {SessionGone} */
   async #refuseStruck(entry: Entry): Promise<void> {
-    const { record, envelope } = entry
-    const marked = { id: record.key.id, labels: record.labels, epochs: envelope.epochs }
-    if (await this.records.marks.strikesStrictly(marked)) throw gone(entry)
+    if (await this.records.marks.strikesStrictly(entry)) throw gone(entry)
   }
 
   /** The epochs of all its labels: those of the login as they were when it began. */

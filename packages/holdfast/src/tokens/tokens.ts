@@ -261,12 +261,8 @@ export class Tokens {
     }
   }
 
-  async #isStruck({ record, envelope }: Entry): Promise<boolean> {
-    return await this.#records.marks.strikes({
-      id: record.key.id,
-      labels: record.labels,
-      epochs: envelope.epochs,
-    })
+  async #isStruck(entry: Entry): Promise<boolean> {
+    return await this.#records.marks.strikes(entry)
   }
 
   async #freeName(id: string, { user, data }: Living): Promise<void> {

@@ -193,13 +193,13 @@ export class KeyedStoring {
   }
 
   /** Who the session belongs to with this data; `undefined`: to the same as before. */
-  async #becomes({ record, envelope }: Entry, data: JsonObject): Promise<Person | 'revoked' | undefined> {
+  async #becomes(entry: Entry, data: JsonObject): Promise<Person | 'revoked' | undefined> {
+    const { record, envelope } = entry
     const user = this.#settings.userOf(data)
     if (user === envelope.user) return undefined
     const { marks } = this.#records
-    const { id } = record.key
     // A login must not bring back a session that was revoked and isn't buried yet.
-    if (await marks.strikesStrictly({ id, labels: record.labels, epochs: envelope.epochs })) return 'revoked'
+    if (await marks.strikesStrictly(entry)) return 'revoked'
     const labels = labelsOf(user, record.labels)
     if (user === undefined) return { user, epochs: envelope.epochs, labels }
     const own = label('user', user)
