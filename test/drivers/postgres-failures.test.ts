@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { Pool } from 'pg'
 import { openPostgresStore, type PostgresOptions } from '../../packages/holdfast/src/drivers/postgres.ts'
 import {
   HoldfastError,
@@ -221,6 +220,7 @@ describe('PostgreSQL, deadlocks', { skip }, () => {
     const rival = await bench.pool().connect()
     // The rival is patient, so that it is the store that is made to lose.
     await rival.query("set deadlock_timeout = '60s'")
+    const { pid } = (await rival.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0]!
     await rival.query('begin')
     const lock = (id: string): Promise<unknown> =>
       rival.query('select 1 from holdfast_records where namespace = $1 and id = $2 for update', [
@@ -233,20 +233,20 @@ describe('PostgreSQL, deadlocks', { skip }, () => {
       { key: other, version: b.version, expiresAt },
       { key, version: a.version, expiresAt },
     ])
-    await until('the store waits', () => isWaiting(bench.pool()))
+    const admin = bench.pool()
+    await until('the store waits', async () => {
+      const { rowCount } = await admin.query(
+        'select 1 from pg_stat_activity where $1 = any(pg_blocking_pids(pid))',
+        [pid],
+      )
+      return rowCount === 1
+    })
     await lock(key.id)
     await rival.query('commit')
     rival.release()
     assert.deepEqual(await touching, ['done', 'done'])
   })
 })
-
-async function isWaiting(pool: Pool): Promise<boolean> {
-  const { rows } = await pool.query<{ n: number }>(
-    'select count(*)::int as n from pg_locks where not granted',
-  )
-  return (rows[0]?.n ?? 0) > 0
-}
 
 describe('PostgreSQL, wrong addresses', () => {
   it('says what is wrong with a URL, and never repeats its password', () => {

@@ -391,14 +391,20 @@ describe('PostgreSQL, watching', { skip }, () => {
         .query('select 1 from pg_stat_activity where query = $1', [`listen "holdfast_${bench.namespace}"`])
       return rowCount === 1
     })
-    const made = await writer.create({ key, value, expiresAt: never })
-    assert.ok(made.status === 'done')
-    await until('the create is told', () => told.length === 1)
-    const before = performance.now()
-    await writer.replace({ key, expected: made.version, value, labels: [], expiresAt: never, expired: true })
-    await until('the burial is told', () => told.length === 2)
-    // Without being woken it would look every half second, so one of these would take long now and then.
-    assert.ok((told[1] ?? Infinity) - before < 450)
+    const waited: number[] = []
+    for (let i = 0; i < 5; i++) {
+      const each = { ...key, id: `s${i}` }
+      const made = await writer.create({ key: each, value, expiresAt: never })
+      assert.ok(made.status === 'done')
+      await until('the create is told', () => told.length === 2 * i + 1)
+      const before = performance.now()
+      const expected = made.version
+      await writer.replace({ key: each, expected, value, labels: [], expiresAt: never, expired: true })
+      await until('the burial is told', () => told.length === 2 * i + 2)
+      waited.push((told.at(-1) ?? Infinity) - before)
+    }
+    // Without being woken it looks half a second after it has last found something: then none of these is short.
+    assert.ok(Math.min(...waited) < 400, waited.join(' '))
     await watch.close()
   })
 
