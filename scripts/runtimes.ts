@@ -10,7 +10,7 @@ import { parseArgs, promisify } from 'node:util'
 import { root } from './root.ts'
 import { serverKinds } from './servers/index.ts'
 import { getServers } from './servers/launch.ts'
-import { describeNoted, describeRepeated, runSuite } from './suite.ts'
+import { describeNoted, runSuite } from './suite.ts'
 import { chooseTemporaryFolder } from './temporary.ts'
 import { tidyUp } from './tidy.ts'
 
@@ -41,6 +41,8 @@ for (const node of nodes) {
     files: files.sort(),
     environment: { ...servers.environment, ...(options.fast && { HOLDFAST_TEST_FAST: '1' }) },
     quiet: true,
+    // What is tried here is the version: what fails because of it fails again.
+    repeats: 'failed',
     patience: 300_000,
   })
   const { passed, failed, skipped, repeated, milliseconds, succeeded } = result
@@ -49,8 +51,9 @@ for (const node of nodes) {
   console.log(
     `Node.js ${result.node}: ${good ? '' : 'FAILED, '}${counts}, ${(milliseconds / 1000).toFixed(1)} s`,
   )
-  for (const noted of repeated) console.log(`  failed at first, ${describeRepeated(noted)}`)
-  for (const noted of failed) console.log(`  ${describeNoted(noted)}`)
+  for (const noted of repeated)
+    console.log(`  failed at first, and run again by itself: ${describeNoted(noted)}`)
+  for (const noted of failed) console.log(`  failed: ${describeNoted(noted)}`)
   for (const file of result.stalled) console.log(`  ${relative(root, file)} did not end`)
   if (!good) process.exitCode = 1
 }

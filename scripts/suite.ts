@@ -25,6 +25,8 @@ export interface SuiteOptions {
   readonly environment?: Readonly<Record<string, string>>
   /** Show the report only when something failed. */
   readonly quiet?: boolean
+  /** What is run again, by itself: what failed while the machine stood still (the default), or whatever failed. */
+  readonly repeats?: 'disturbed' | 'failed'
   /** Milliseconds in which some test has to end. After that the run is stopped and counts as failed. */
   readonly patience: number
 }
@@ -34,7 +36,7 @@ export interface SuiteResult {
   readonly node: string
   readonly passed: number
   readonly failed: readonly Noted[]
-  /** What failed while the machine stood still, and counts as it ended when its file was run again by itself. */
+  /** What failed at first, and counts as it ended when its file was run again by itself. */
   readonly repeated: readonly Noted[]
   readonly skipped: readonly Noted[]
   /** Files in which no test ran. */
@@ -47,8 +49,8 @@ export interface SuiteResult {
 }
 
 /**
- * Runs the files. Those in which a test failed while the machine stood still are run once more, one after the other:
- * see docs/decisions/0022-standstills.md.
+ * Runs the files, and some of those in which a test failed once more, one after the other: see
+ * docs/decisions/0022-standstills.md.
  */
 export async function runSuite(options: SuiteOptions): Promise<SuiteResult> {
   const started = performance.now()
@@ -56,18 +58,19 @@ export async function runSuite(options: SuiteOptions): Promise<SuiteResult> {
   const standstills = new Standstills()
   const first = await runOnce(options, runtime)
   const disturbed = disturbedFiles(first.lines, standstills.end())
+  const repeated = options.repeats === 'failed' ? failedFiles(first.lines) : disturbed
 
   let { lines, succeeded } = first
-  if (disturbed.size > 0) {
-    const again = await runOnce({ ...options, files: [...disturbed] }, runtime, 1)
-    const rest = lines.filter(({ file }) => !disturbed.has(file))
+  if (repeated.size > 0) {
+    const again = await runOnce({ ...options, files: [...repeated] }, runtime, 1)
+    const rest = lines.filter(({ file }) => !repeated.has(file))
     lines = [...rest, ...again.lines]
     succeeded = again.succeeded && !rest.some(({ kind }) => kind === 'failed')
   }
   return {
     node: runtime.version,
     ...count(lines),
-    repeated: failedOf(first.lines).filter(({ file }) => disturbed.has(file)),
+    repeated: failedOf(first.lines).filter(({ file }) => repeated.has(file)),
     stalled: [...running(lines)],
     milliseconds: performance.now() - started,
     succeeded,
@@ -197,7 +200,7 @@ async function readLines(report: string): Promise<readonly Line[]> {
 /** Files in which a test failed, and during which the machine stood still. */
 function disturbedFiles(lines: readonly Line[], standstills: readonly Standstill[]): ReadonlySet<string> {
   const begun = new Map<string, number>()
-  const failed = new Set(failedOf(lines).map(({ file }) => file))
+  const failed = failedFiles(lines)
   const disturbed = new Set<string>()
   for (const line of lines) {
     if (line.kind === 'begun') begun.set(line.file, line.at)
@@ -206,6 +209,11 @@ function disturbedFiles(lines: readonly Line[], standstills: readonly Standstill
     if (standstills.some((each) => each.from < line.at && each.to > from)) disturbed.add(line.file)
   }
   return disturbed
+}
+
+/** Files in which a test failed, or that failed themselves. */
+function failedFiles(lines: readonly Line[]): ReadonlySet<string> {
+  return new Set(failedOf(lines).map(({ file }) => file))
 }
 
 function running(lines: readonly Line[]): ReadonlySet<string> {
@@ -234,9 +242,4 @@ function failedOf(lines: readonly Line[]) {
 /** A test that was not run, or that failed, in one line. */
 export function describeNoted({ title, file, reason }: Noted): string {
   return `${title} (${relative(root, file)}): ${reason}`
-}
-
-/** The same of one that was run again. */
-export function describeRepeated(noted: Noted): string {
-  return `run again, because the machine stood still when it failed: ${describeNoted(noted)}`
 }

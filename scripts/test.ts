@@ -16,7 +16,7 @@ import { serverKinds } from './servers/index.ts'
 import type { ServerKind } from './servers/kind.ts'
 import { describeFound, describeMissing, getServers } from './servers/launch.ts'
 import type { Servers } from './servers/launch.ts'
-import { describeNoted, describeRepeated, runSuite } from './suite.ts'
+import { describeNoted, runSuite } from './suite.ts'
 import type { SuiteResult } from './suite.ts'
 import { chooseTemporaryFolder } from './temporary.ts'
 import { tidyUp } from './tidy.ts'
@@ -124,7 +124,8 @@ function printSummary(result: SuiteResult, servers: Servers, faults: readonly st
   for (const server of servers.found) console.log(describeFound(server))
   for (const server of servers.missing) console.log(describeMissing(server))
   for (const noted of result.skipped) console.log(`Skipped: ${describeNoted(noted)}`)
-  for (const noted of result.repeated) console.log(`Failed at first, ${describeRepeated(noted)}`)
+  for (const noted of result.repeated)
+    console.log(`Failed while the machine stood still, and run again: ${describeNoted(noted)}`)
   for (const noted of result.failed) console.log(`Failed: ${describeNoted(noted)}`)
   for (const fault of faults) console.log(`FAULT: ${fault}`)
   console.log(`Time: ${(result.milliseconds / 1000).toFixed(1)} s\n`)

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Standstills } from '../../scripts/standstills.ts'
-import type { SuiteResult } from '../../scripts/suite.ts'
+import type { SuiteOptions, SuiteResult } from '../../scripts/suite.ts'
 import { until } from '../until.ts'
 
 const suite = new URL('../../scripts/suite.ts', import.meta.url)
@@ -54,10 +54,25 @@ describe('a test that fails', () => {
     assert.deepEqual([failed.length, repeated, succeeded], [1, [], false])
     assert.equal(await runs(), 1)
   })
+
+  for (const how of ['fails once', 'fails always'] as const) {
+    it(`and ${how} is run again where all that fails is`, async (t) => {
+      const { runs, go, result } = await started(t, how, { repeats: 'failed' })
+      await go()
+      const { failed, repeated, succeeded } = await result
+      const still = how === 'fails always'
+      assert.deepEqual([failed.length, repeated.length, succeeded], [still ? 1 : 0, 1, !still])
+      assert.equal(await runs(), 2)
+    })
+  }
 })
 
 /** A run of one file with two tests, the second of which waits for `go`. */
-async function started(t: TestContext, how: 'fails once' | 'fails always') {
+async function started(
+  t: TestContext,
+  how: 'fails once' | 'fails always',
+  settings: Pick<SuiteOptions, 'repeats'> = {},
+) {
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-suite-'))
   t.after(() => rm(folder, { recursive: true }))
   const [file, log, gate] = [join(folder, 'told.test.js'), join(folder, 'log'), join(folder, 'gate')]
@@ -72,7 +87,13 @@ async function started(t: TestContext, how: 'fails once' | 'fails always') {
       if (${how === 'fails always'} || readFileSync(${JSON.stringify(log)}, 'utf8') === '.') throw new Error('it was told to')
     })`,
   )
-  const options = JSON.stringify({ node: process.execPath, files: [file], quiet: true, patience: 60_000 })
+  const options = JSON.stringify({
+    node: process.execPath,
+    files: [file],
+    quiet: true,
+    patience: 60_000,
+    ...settings,
+  })
   // `node --test` doesn't run below itself.
   const { NODE_TEST_CONTEXT: _, ...environment } = process.env
   const script = `import { runSuite } from ${JSON.stringify(suite.href)}
