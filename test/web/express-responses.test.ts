@@ -1,7 +1,13 @@
 /** Responses that are not those of Node.js as they come: of a handshake, and packed before the session. */
 
 import assert from 'node:assert/strict'
-import { createServer, type IncomingMessage, request } from 'node:http'
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  request,
+  type ServerResponse,
+} from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import { describe, it, type TestContext } from 'node:test'
@@ -9,58 +15,54 @@ import { createGunzip, createGzip } from 'node:zlib'
 import express, { type RequestHandler } from 'express'
 import theirs from 'express-session'
 import session, { type SessionOptions } from 'holdfast/express'
+import { Server as SocketServer } from 'socket.io'
+import { connect } from 'socket.io-client'
+import { WebSocket } from 'ws'
 import { until } from '../until.ts'
 import { Place } from './express/place.ts'
 import { Browser, serve, sessions, values } from './express/site.ts'
 
 type Middleware = (req: never, res: never, next: (error?: unknown) => void) => void
 
-/** What engine.io gives to middleware in the place of a response, while it shakes hands. */
-class WebSocketResponse {
-  readonly headers: Record<string, unknown> = {}
-
-  setHeader(name: string, value: unknown): void {
-    this.headers[name] = value
-  }
-  getHeader(name: string): unknown {
-    return this.headers[name]
-  }
-  removeHeader(name: string): void {
-    Reflect.deleteProperty(this.headers, name)
-  }
-  write(): void {}
-  writeHead(): void {}
-  end(): void {}
-}
-
-/** What came of a handshake: what the middleware was asked for, and everything that it told. */
+/** What came of a handshake: its headers, and everything that the middleware told. */
 interface Shaken {
-  readonly headers: Readonly<Record<string, unknown>>
+  readonly headers: IncomingHttpHeaders
   readonly told: readonly unknown[]
 }
 
-/** Shakes hands as engine.io does: the middleware, then the headers, then the protocol of WebSocket. */
-async function shakeHands(t: TestContext, middleware: unknown, headers: object = {}): Promise<Shaken> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.after(() => server.close())
-  const shaken = new Promise<Shaken>((resolve) => {
-    server.on('upgrade', (req, socket) => {
-      const res = new WebSocketResponse()
-      const told: unknown[] = []
-      ;(middleware as Middleware)(req as never, res as never, (error) => {
-        if (told.push(error) === 1) res.writeHead()
-        resolve({ headers: res.headers, told })
-      })
-      socket.destroy()
+/** A server of Socket.IO whose every request goes through the middleware. */
+async function socketServer(t: TestContext, middleware: unknown) {
+  const app = express()
+  const server = createServer(app)
+  const io = new SocketServer(server)
+  const told: unknown[] = []
+  io.engine.use((req: never, res: never, next: (error?: unknown) => void) => {
+    ;(middleware as Middleware)(req, res, (error) => {
+      told.push(error)
+      next(error)
     })
   })
-  const { port } = server.address() as AddressInfo
-  const upgrade = { connection: 'upgrade', upgrade: 'websocket', ...headers }
-  request({ host: '127.0.0.1', port, path: '/socket.io/', headers: upgrade })
-    .on('error', () => undefined)
-    .end()
-  return await shaken
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => io.close())
+  return { io, told, app, site: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
+}
+
+/** Shakes hands with Socket.IO, by WebSocket. */
+async function shakeHands(
+  t: TestContext,
+  middleware: unknown,
+  headers: Record<string, string> = {},
+): Promise<Shaken> {
+  const { io, told, site } = await socketServer(t, middleware)
+  const connected = once(io.engine, 'connection')
+  const socket = new WebSocket(`${site}/socket.io/?EIO=4&transport=websocket`, { headers })
+  t.after(() => {
+    socket.terminate()
+  })
+  const [response] = (await once(socket, 'upgrade')) as [IncomingMessage]
+  await connected
+  return { headers: response.headers, told }
 }
 
 const both = [
@@ -73,7 +75,7 @@ describe('a session in the handshake of a WebSocket', () => {
     it(`gets its cookie by it: ${name}`, async (t) => {
       const options = { secret: 'x', resave: true, saveUninitialized: true }
       const { headers, told } = await shakeHands(t, library(options))
-      assert.match(String(headers['Set-Cookie']), /^connect\.sid=s%3A/)
+      assert.match(String(headers['set-cookie']), /^connect\.sid=s%3A/)
       assert.deepEqual(told, [undefined])
     })
 
@@ -90,8 +92,36 @@ describe('a session in the handshake of a WebSocket', () => {
       await browser.get('/')
       const cookie = `connect.sid=${browser.cookies.get('connect.sid')!}`
       const { headers } = await shakeHands(t, middleware, { cookie })
-      assert.ok(String(headers['Set-Cookie']).startsWith(cookie))
+      assert.ok(String(headers['set-cookie']).startsWith(cookie))
     })
+  }
+
+  for (const [name, library] of both) {
+    for (const transport of ['polling', 'websocket']) {
+      it(`is that of the page, by ${transport}: ${name}`, async (t) => {
+        const middleware: RequestHandler = library({ secret: 'x', resave: false, saveUninitialized: false })
+        const { io, site, app } = await socketServer(t, middleware)
+        app.use(middleware)
+        app.get('/', (req, res) => {
+          values(req)['user'] = 'ada'
+          res.send('in')
+        })
+        io.on('connection', (socket) => {
+          const { session } = socket.request as { session?: Record<string, unknown> }
+          socket.emit('user', session?.['user'] ?? 'nobody')
+        })
+        const browser = new Browser(site)
+        await browser.get('/')
+        const cookie = `connect.sid=${browser.cookies.get('connect.sid')!}`
+        const users: unknown[] = []
+        for (const extraHeaders of [{ cookie }, {}]) {
+          const client = connect(site, { transports: [transport], extraHeaders, forceNew: true })
+          t.after(() => client.close())
+          users.push((await once(client as never, 'user'))[0])
+        }
+        assert.deepEqual(users, ['ada', 'nobody'])
+      })
+    }
   }
 
   const all: SessionOptions = { resave: true, saveUninitialized: true }
@@ -104,11 +134,12 @@ describe('a session in the handshake of a WebSocket', () => {
 
   it('keeps a cookie of somebody else', async (t) => {
     const middleware = sessions(all)
-    const { headers } = await shakeHands(t, (req: never, res: WebSocketResponse, next: never) => {
+    const { headers } = await shakeHands(t, (req: never, res: ServerResponse, next: never) => {
       res.setHeader('Set-Cookie', 'io=1')
       ;(middleware as unknown as Middleware)(req, res as never, next)
     })
-    assert.match(String(headers['Set-Cookie']), /^io=1,connect\.sid=/)
+    // Engine.io writes one header of a list.
+    assert.match(String(headers['set-cookie']), /^io=1,connect\.sid=/)
   })
 
   it('that cannot be stored is an error, and no more', async (t) => {
@@ -116,7 +147,7 @@ describe('a session in the handshake of a WebSocket', () => {
     place.plan = ({ writes }) => (writes ? 'fail' : undefined)
     const { headers, told } = await shakeHands(t, sessions({ ...all, store: place.store }))
     await until('it is told', () => told.length === 2)
-    assert.match(String(headers['Set-Cookie']), /^connect\.sid=/)
+    assert.match(String(headers['set-cookie']), /^connect\.sid=/)
     assert.equal((told[1] as { code?: unknown }).code, 'HOLDFAST_STORE_UNAVAILABLE')
   })
 })
