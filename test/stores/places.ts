@@ -10,6 +10,10 @@ import { join } from 'node:path'
 import { openStore } from '../../packages/holdfast/src/store/open.ts'
 import type { Store, StoreOptions } from '../../packages/holdfast/src/store/store.ts'
 import { privateServer } from '../drivers/memcached/servers.ts'
+import {
+  privateServer as privateMongodb,
+  skipPrivate as skipPrivateMongodb,
+} from '../drivers/mongodb/servers.ts'
 import { clear, connected } from '../drivers/redis/targets.ts'
 
 /** A kind of store to run the same tests over. */
@@ -25,8 +29,8 @@ export interface Place {
   readonly like?: string
   /** Makes an empty room for one test. */
   readonly room: () => Promise<Room>
-  /** Makes one that a proxy may stand in front of, where that must not be done to servers that others use. */
-  readonly roomApart?: () => Promise<Room>
+  /** Makes one that a proxy may stand in front of, where a server that others use won't do. */
+  readonly roomApart?: () => Promise<Room | undefined>
 }
 
 /** A part of a store that nobody else uses. */
@@ -58,7 +62,7 @@ export const places: readonly Place[] = [
     url: (address) => `${address}${asCache}`,
     roomApart: onPrivateMemcached,
   }),
-  onServer('MongoDB', 'HOLDFAST_TEST_MONGODB', { network: true }),
+  onServer('MongoDB', 'HOLDFAST_TEST_MONGODB', { network: true, roomApart: onPrivateFerretdb }),
   onServer('MongoDB, a replica set', 'HOLDFAST_TEST_MONGODB_REPLICA_SET'),
 ]
 
@@ -112,7 +116,7 @@ interface ServerOptions {
   readonly url?: (address: string) => string
   /** Removes what is left of a room. @default what a scan finds */
   readonly remove?: (url: string, namespace: string) => Promise<void>
-  readonly roomApart?: () => Promise<Room>
+  readonly roomApart?: (address: string) => Promise<Room | undefined>
 }
 
 /** A store on a server whose address the environment tells. */
@@ -129,7 +133,7 @@ function onServer(name: string, variable: string, options: ServerOptions = {}): 
     skip: address === '' && `${variable} is not set: run this by \`npm test\``,
     shared: true,
     network,
-    ...(roomApart && { roomApart }),
+    ...(roomApart && { roomApart: () => roomApart(address) }),
     async room() {
       const url = urlOf(address)
       const namespace = freshNamespace()
@@ -143,10 +147,27 @@ async function onPrivateMemcached(): Promise<Room> {
   const ends: (() => Promise<void>)[] = []
   const servers = [1, 2].map(() => privateServer({ after: (end) => void ends.push(end) }))
   const names = (await Promise.all(servers)).map(({ name }) => name)
-  const remove = async (): Promise<void> => {
-    for (const end of ends) await end()
+  return {
+    url: `memcached://${names.join(',')}${asCache}`,
+    namespace: freshNamespace(),
+    remove: () => ended(ends),
   }
-  return { url: `memcached://${names.join(',')}${asCache}`, namespace: freshNamespace(), remove }
+}
+
+async function ended(ends: readonly (() => Promise<void>)[]): Promise<void> {
+  for (const end of ends) await end()
+}
+
+/** FerretDB 1 has one writer at a time: what others do there would use up the short deadlines of these tests. */
+async function onPrivateFerretdb(address: string): Promise<Room | undefined> {
+  const shared = await openStore(address)
+  const { description } = await shared.open()
+  await shared.close()
+  if (!description.startsWith('FerretDB 1.') || skipPrivateMongodb) return undefined
+  const ends: (() => Promise<void>)[] = []
+  const server = await privateMongodb({ after: (end) => void ends.push(end) })
+  await server.start()
+  return { url: server.url(), namespace: freshNamespace(), remove: () => ended(ends) }
 }
 
 /** `redis://a:1,redis://b:2` as `redis://a:1,b:2`. */

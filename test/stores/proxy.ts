@@ -187,7 +187,7 @@ export class ProxiedRoom implements Room {
   }
 
   static async before(place: Place): Promise<ProxiedRoom> {
-    const room = await (place.roomApart ?? place.room)()
+    const room = (await place.roomApart?.()) ?? (await place.room())
     const { start, hosts, end } = partsOf(room.url)
     const proxies: Proxy[] = []
     for (const host of hosts) {
