@@ -513,6 +513,48 @@ describe('what is changed inside of a value', () => {
     assert.equal(one.modified, false)
   })
 
+  it('of an outdated copy and of the newest one at once is a conflict too', async () => {
+    const stage = new Stage()
+    const one = await loaded(stage, { basket: { items: [] } })
+    const two = await again(stage, one)
+    const old = basket(one)
+    basket(two).items.push('theirs')
+    await two.save()
+    await one.update((data) => Object.assign(data, { other: 1 }))
+    basket(one).items.push('mine')
+    old.items.push('late')
+    await assert.rejects(one.save(), { code: 'HOLDFAST_CONFLICTING_CHANGE', keys: ['basket'] })
+    assert.deepEqual(basket(await again(stage, one)), { items: ['theirs'] })
+  })
+
+  it('that was merged is not merged again, also where the save of something else fails', async () => {
+    const items = (value: unknown): readonly string[] => (value as Basket).items
+    const stage = new Stage({
+      conflicts: {
+        basket: ({ mine, theirs, before }) => {
+          const mineAlone = items(mine).filter((each) => !items(before).includes(each))
+          return { items: [...items(theirs), ...mineAlone] }
+        },
+      },
+    })
+    const one = await loaded(stage, { basket: { items: [] } })
+    const two = await again(stage, one)
+    const old = basket(one)
+    old.items.push('mine')
+    basket(two).items.push('theirs')
+    await two.save()
+    await one.save()
+    one.set('other', 1)
+    stage.plan = ({ operation }) => (operation === 'replace' ? 'fail' : undefined)
+    await assert.rejects(one.save(), { code: 'HOLDFAST_STORE_UNAVAILABLE' })
+    stage.plan = () => undefined
+    await one.save()
+    assert.deepEqual(basket(await again(stage, one)), { items: ['theirs', 'mine'] })
+    old.items.push('later')
+    await one.save()
+    assert.deepEqual(basket(await again(stage, one)), { items: ['theirs', 'mine', 'later'] })
+  })
+
   it('in two requests at once is a conflict for the second, and a merge sees what both began with', async () => {
     const seen: unknown[] = []
     const stage = new Stage({

@@ -105,8 +105,8 @@ export class WorkingCopy {
   take(inside = true): Changes {
     if (!inside) return this.#takeOutside()
     for (const handed of this.#changedInside()) {
-      const { name, value, base } = handed
-      this.#change(name, { to: storable(name, value), ...this.#origin(name, base) })
+      const { name, value } = handed
+      this.#change(name, { to: storable(name, value), ...this.#origin(handed) })
       handed.taken = textOf(value)
     }
     const taken = { cleared: this.#cleared, keys: this.#keys }
@@ -118,8 +118,8 @@ export class WorkingCopy {
   /** What was set, with what was changed inside of that; but nothing that was made of what is stored. */
   #takeOutside(): Changes {
     for (const handed of this.#changedInside()) {
-      const { name, value, base } = handed
-      const origin = this.#origin(name, base)
+      const { name, value } = handed
+      const origin = this.#origin(handed)
       if ('from' in origin) continue
       this.#change(name, { to: storable(name, value) })
       handed.taken = textOf(value)
@@ -175,6 +175,9 @@ export class WorkingCopy {
       }
       // Another request's value came in: the next `get` answers with that one.
       handed.delete(each.name)
+      // What was saved, and merged with theirs, is no change any more.
+      each.base = each.taken ?? each.base
+      each.taken = undefined
       this.#outdated = [...this.#outdated, each]
     }
   }
@@ -189,8 +192,9 @@ export class WorkingCopy {
   }
 
   /** What a change inside of a value was made on. What was set here before was never stored as it was handed out. */
-  #origin(name: string, base: string): { readonly from?: Json } {
-    const unsaved = this.#keys.get(name)
+  #origin(handed: Handed): { readonly from?: Json } {
+    const { name, base } = handed
+    const unsaved = this.#outdated.includes(handed) ? undefined : this.#keys.get(name)
     if (unsaved === undefined) return { from: JSON.parse(base) as Json }
     return unsaved !== 'deleted' && 'from' in unsaved ? { from: unsaved.from } : {}
   }
