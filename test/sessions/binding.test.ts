@@ -118,6 +118,15 @@ for (const { bond, match, takesNear } of bonds) {
       assert.deepEqual(suspicions(stage), [`${bond} refused`])
     })
 
+    it('rotate, where the client can’t be given a secret: refused, and its owner goes on', async () => {
+      const stage = new Stage({ binding: binding(bond, match, 'rotate') })
+      const { credential } = await stage.sessions.start({ user: 'ada', client: home })
+      const refused = await stage.sessions.load(credential, { client: far, canRotate: false })
+      assert.equal(refused.isNew, true)
+      assert.deepEqual(suspicions(stage), [`${bond} refused`])
+      assert.equal((await stage.sessions.load(credential, { client: home })).user, 'ada')
+    })
+
     it('record: an event and nothing else', async () => {
       const stage = new Stage({ binding: binding(bond, match, 'record') })
       const { credential, id } = await stage.sessions.start({ user: 'ada', client: home })
@@ -279,6 +288,16 @@ describe('a binding', () => {
     assert.equal((await strict.load(credential, { client: elsewhere.address.far })).isNew, false)
     const bound = await strict.start({ client: home })
     assert.equal((await strict.load(bound.credential)).isNew, false)
+  })
+
+  it('that rotates leaves the session to its owner where the connection is gone, and has no address', async () => {
+    const stage = new Stage({ binding: binding('address', 'exact', 'rotate') })
+    const { credential } = await stage.sessions.start({ user: 'ada', client: home })
+    for (const client of [{}, { address: '' }]) {
+      assert.equal((await stage.sessions.load(credential, { client })).isNew, true)
+    }
+    assert.deepEqual(suspicions(stage), ['address refused', 'address refused'])
+    assert.equal((await stage.sessions.load(credential, { client: home })).user, 'ada')
   })
 
   it('that refuses does not keep the session alive for whoever was refused', async () => {

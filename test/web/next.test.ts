@@ -271,6 +271,14 @@ describe('a server component', () => {
     assert.equal(types.includes('rotated'), false)
   })
 
+  it('that is elsewhere than its session is bound to rotates nothing either: it reads none', async () => {
+    const visit = new Visit(new Stage({ binding: { agent: { match: 'exact', policy: 'rotate' } } }))
+    await visit.next.actOnSession(visit.actionCookies(), (session) => session.login('ada'), { agent: 'one' })
+    const seenBy = async (agent: string) => await visit.next.readSession(visit.componentCookies(), { agent })
+    assert.equal((await seenBy('another')).user, undefined)
+    assert.equal((await seenBy('one')).user, 'ada')
+  })
+
   it('can’t log anybody in: Next.js refuses the cookie', async () => {
     const visit = new Visit()
     await assert.rejects(

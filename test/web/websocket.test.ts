@@ -8,7 +8,7 @@ import { describe, it, type TestContext } from 'node:test'
 import { promisify } from 'node:util'
 import { type WebSocket as ServerSocket, WebSocket, WebSocketServer } from 'ws'
 import type { Clock } from '../../packages/holdfast/src/clock.ts'
-import { Memory, memoryDriver } from '../../packages/holdfast/src/drivers/memory.ts'
+import { Memory, memoryDriver, memoryStore } from '../../packages/holdfast/src/drivers/memory.ts'
 import type { SessionsOptions } from '../../packages/holdfast/src/sessions/options.ts'
 import { Sessions } from '../../packages/holdfast/src/sessions/sessions.ts'
 import { guard } from '../../packages/holdfast/src/store/guard.ts'
@@ -118,6 +118,16 @@ describe('an upgrade', () => {
     assert.equal(await greeting(await lab.scene.connect(undefined)), 'nobody')
     assert.equal(await greeting(await lab.scene.connect('hfs_forged.credential')), 'nobody')
     assert.deepEqual(lab.left, [0, 0])
+  })
+
+  it('from elsewhere than its session is bound to has none, and its user goes on', async (t) => {
+    const sessions = new Sessions(memoryStore(), { binding: { agent: { match: 'exact', policy: 'rotate' } } })
+    const scene = await Scene.begin(sessions)
+    t.after(() => scene.end())
+    const { credential } = await sessions.start({ user: 'ada', client: { agent: 'one' } })
+    const from = (agent: string) => scene.connect(credential, { headers: { 'user-agent': agent } })
+    assert.equal(await greeting(await from('another')), 'nobody')
+    assert.equal(await greeting(await from('one')), 'ada')
   })
 
   it('while the store is down is 503', async (t) => {

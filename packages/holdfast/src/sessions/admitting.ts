@@ -13,7 +13,8 @@ export async function admitHere(storing: Storing, held: Held, visit: Visit): Pro
   if (!visit.client) return held
   const found = differences(binding, factsOf(held.entry.envelope), visit.client)
   const judged = await Promise.all(found.map((bond) => judge(storing, held, visit, bond)))
-  const done = judged.includes('refuse') ? 'refuse' : judged.includes('rotate') ? 'rotate' : 'accept'
+  const strictest = judged.includes('refuse') ? 'refuse' : judged.includes('rotate') ? 'rotate' : 'accept'
+  const done = strictest === 'rotate' && !canTell(visit, found) ? 'refuse' : strictest
   let here: Held | undefined
   try {
     here = done === 'rotate' ? await cycled(storing, held, visit) : done === 'accept' ? held : undefined
@@ -35,6 +36,14 @@ async function cycled(storing: Storing, held: Held, visit: Visit): Promise<Held 
     if (error instanceof SessionGone) return undefined
     throw error
   }
+}
+
+/**
+ * Whether the client hears of a new secret. Otherwise nobody would have it, and the session would be over for its own
+ * user too. A connection that is gone has no address any more.
+ */
+function canTell({ canRotate = true, client }: Visit, found: readonly Bond[]): boolean {
+  return canRotate && (Boolean(client?.address) || !found.includes('address'))
 }
 
 const told = { refuse: 'refused', rotate: 'rotated', accept: 'accepted' } as const

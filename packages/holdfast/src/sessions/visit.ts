@@ -13,6 +13,11 @@ export interface Visit {
   /** Where it came from. Missing: bindings are not compared, and no device is noted. @default not known */
   readonly client?: Client
   /**
+   * Whether the client can be given a new secret. Where it can't, as in the upgrade to a WebSocket, a binding whose
+   * policy is `rotate` refuses. @default true
+   */
+  readonly canRotate?: boolean
+  /**
    * One request after the other: waits until no other request holds the lock of the session, at most so long, and
    * holds it until `session.release()`. For routes that need strict order; nothing is lost without. @default no lock
    */

@@ -98,12 +98,17 @@ export class Exchanges<Data extends object = JsonObject> {
   readonly oldCookie: OldCookie | undefined
   /** What is carried where nothing but the reading of the session makes the answer depend on who asks. */
   readonly depending: Carried
+  readonly #visit: Visit
 
-  /** @throws {InvalidOption} */
-  constructor(sessions: Sessions<Data>, options: WebOptions = {}) {
+  /**
+   * @param visit How all requests come.
+   * @throws {InvalidOption}
+   */
+  constructor(sessions: Sessions<Data>, options: WebOptions = {}, visit: Visit = plainVisit) {
     const { cookie, checkOrigin: check = true, adopt } = options
     this.sessions = sessions
     this.options = options
+    this.#visit = visit
     this.cookie = cookie === false ? undefined : cookieSettings(cookie)
     this.allowed = check === true ? [] : check === false ? undefined : check.allow
     const isBearer = options.bearer === true || !this.cookie
@@ -168,9 +173,10 @@ export class Exchanges<Data extends object = JsonObject> {
   visitOf(request: WebRequest): Visit {
     const { keepAlive, lock } = this.options
     const { looksAtClients } = this.sessions
-    if (!keepAlive && !lock && !looksAtClients) return plainVisit
+    if (!keepAlive && !lock && !looksAtClients) return this.#visit
     const patience = lock?.(request)
     return {
+      ...this.#visit,
       ...(keepAlive ? { keepAlive: keepAlive(request) } : {}),
       ...(patience === undefined ? {} : { lock: patience }),
       ...(looksAtClients ? { client: this.#clientOf(request) } : {}),

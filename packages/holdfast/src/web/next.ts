@@ -19,6 +19,7 @@ import type { JsonObject } from '../sessions/dictionary.ts'
 import type { Client } from '../sessions/facts.ts'
 import type { Session } from '../sessions/session.ts'
 import type { Sessions } from '../sessions/sessions.ts'
+import type { Visit } from '../sessions/visit.ts'
 import type { Awaitable } from '../store/contract.ts'
 import { type CookieChange, type CookieSettings, refuseAutoSecure } from './cookie.ts'
 import { Exchanges } from './exchange.ts'
@@ -92,19 +93,19 @@ export function nextSessions<Data extends object = JsonObject>(
     const value = cookies.get(settings.name)?.value
     return value === undefined || value === '' ? undefined : exchanges.credentialIn(value)
   }
-  const loaded = async (cookies: NextCookies, credential: string | undefined, client?: Client) => {
+  const loaded = async (cookies: NextCookies, credential: string | undefined, visit: Visit) => {
     const { oldCookie } = exchanges
     const old = oldCookie?.of(cookies.get(oldCookie.name)?.value)
-    return await exchanges.sessionOf(credential, client ? { client } : {}, old).load()
+    return await exchanges.sessionOf(credential, visit, old).load()
   }
   return {
     withSession: fetchSessions(sessions, options),
     async readSession(cookies, client) {
-      return await loaded(cookies, presented(cookies), client)
+      return await loaded(cookies, presented(cookies), client ? { client, canRotate: false } : {})
     },
     async actOnSession(cookies, act, client) {
       const before = presented(cookies)
-      const session = await loaded(cookies, before, client)
+      const session = await loaded(cookies, before, client ? { client } : {})
       try {
         const answer = await act(session)
         await finish()

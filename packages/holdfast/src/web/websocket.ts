@@ -51,7 +51,7 @@ export function socketSessions<Data extends object = JsonObject>(
   options: NodeOptions = {},
 ): (request: IncomingMessage) => Promise<SocketSession<Data>> {
   // Options are shared with the door of the pages: a socket that took the lock would keep it for as long as it is open.
-  const exchanges = new Exchanges(sessions, { ...options, lock: () => undefined })
+  const exchanges = new Exchanges(sessions, { ...options, lock: () => undefined }, { canRotate: false })
   return async (request) => {
     const { socket } = request
     // Node.js has taken its own listener off: without one, a client that resets the connection ends the process.
