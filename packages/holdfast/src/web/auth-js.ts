@@ -22,7 +22,7 @@ export interface AuthJsOptions {
 
 /** What is needed of the adapter for users. */
 export interface AuthJsUsers<User> {
-  getUser?(id: string): User | null | Promise<User | null>
+  getUser?(id: string): User | null | PromiseLike<User | null>
   deleteUser?(id: string): unknown
 }
 
