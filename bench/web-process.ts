@@ -101,13 +101,10 @@ async function theirStore(): Promise<TheirStore> {
 async function startFastify(): Promise<string> {
   const app = Fastify() as FastifyInstance
   if (sessions === 'native') {
-    await app.register(
-      fastifySession as never,
-      {
-        sessions: new Sessions<Data>(await openStore(url)),
-        cookie: { name: 'session', secure: false },
-      } as never,
-    )
+    await app.register(fastifySession, {
+      sessions: new Sessions<Data>(await openStore(url)),
+      cookie: { name: 'session', secure: false },
+    })
   } else if (sessions === 'theirs') {
     await app.register(fastifyCookie)
     await app.register(fastifyTheirs, { secret, saveUninitialized: false, cookie: { secure: false } })

@@ -8,6 +8,7 @@
  */
 
 import type { IncomingMessage } from 'node:http'
+import type { JsonObject } from '../sessions/dictionary.ts'
 import type { Session } from '../sessions/session.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import { type AnswerHeaders, isOfOneAnswer } from './answer-headers.ts'
@@ -66,26 +67,28 @@ export interface FastifyLike {
 }
 
 /** Settings of this door. */
-export interface FastifySessionOptions<Data extends object> extends WebOptions {
-  readonly sessions: Sessions<Data>
+export interface FastifySessionOptions extends WebOptions {
+  /** Of whatever data: what they hold is said by `declare module 'fastify'`. */
+  readonly sessions: { readonly [Member in keyof Sessions]: unknown }
 }
 
 /**
  * The plugin: puts `request.session` onto each request, in the whole application. What was changed is stored before
  * the headers of the reply are sent, also of one that was hijacked. Behind a proxy set Fastify's own `trustProxy`.
  */
-export function fastifySession<Data extends object>(
+export function fastifySession(
   fastify: FastifyLike,
-  options: FastifySessionOptions<Data>,
+  options: FastifySessionOptions,
   done: (error?: Error) => void,
 ): void {
-  const exchanges = new Exchanges(options.sessions, options)
+  // Without a type parameter, or else `register` knows of no option what it may be.
+  const exchanges = new Exchanges(options.sessions as Sessions, options)
   // A symbol of this registration's own. A map with weak keys would cost more than all the rest of a request.
   const current = Symbol('exchange')
-  type Seen = FastifyRequestLike & { [current]?: Committing<Data> }
+  type Seen = FastifyRequestLike & { [current]?: Committing<JsonObject> }
   fastify.decorateRequest(current, null)
   fastify.decorateRequest('session', {
-    getter(this: Seen): Session<Data> | undefined {
+    getter(this: Seen): Session | undefined {
       return this[current]?.exchange.session
     },
   })
@@ -93,7 +96,7 @@ export function fastifySession<Data extends object>(
     const fail = (error: unknown): void => {
       refuse(reply, error, next)
     }
-    const begin = (exchange: Exchange<Data>): void => {
+    const begin = (exchange: Exchange): void => {
       abandonOnClose(exchange, reply.raw)
       ;(request as Seen)[current] = hold(exchange, reply.raw)
       next()
@@ -149,7 +152,7 @@ function isWebResponse(payload: unknown): payload is Response {
 }
 
 /** Holds the headers where they are written: a reply that was hijacked passes no hook. */
-function hold<Data extends object>(exchange: Exchange<Data>, raw: Answer): Committing<Data> {
+function hold(exchange: Exchange, raw: Answer): Committing<JsonObject> {
   const commit = committing(exchange, raw, (error) => {
     raw.destroy(error as Error)
   })
