@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { copyFile, readdir } from 'node:fs/promises'
+import { copyFile, readdir, readFile, writeFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
+import fastifyCookie from '@fastify/cookie'
+import fastifySession, { type FastifySessionOptions } from '@fastify/session'
 import express, { type RequestHandler } from 'express'
 import theirs from 'express-session'
+import { fastify } from 'fastify'
 import type { OldSessionReader } from '../../packages/holdfast/src/sessions/keyed.ts'
 import { memoryStore } from '../../packages/holdfast/src/drivers/memory.ts'
 import { sessionFileStoreSessions } from '../../packages/holdfast/src/migration/index.ts'
@@ -109,3 +112,41 @@ for (const [name, door] of Object.entries(doors)) {
     })
   })
 }
+
+describe('from session-file-store to @fastify/session over holdfast/express-store', () => {
+  async function site(t: TestContext, store: unknown) {
+    const app = fastify()
+    t.after(() => app.close())
+    await app.register(fastifyCookie)
+    await app.register(fastifySession, {
+      store: store as NonNullable<FastifySessionOptions['store']>,
+      secret: 'a secret with at least 32 characters',
+      cookie: { maxAge: 6_000_000, secure: false },
+      saveUninitialized: false,
+    })
+    app.get('/login', (request) => Object.assign(request.session, { user: 'ada' }).user)
+    app.get('/user', (request) => ({ user: (request.session as { user?: string }).user ?? 'nobody' }))
+    return app
+  }
+
+  it('nobody is logged out who comes in the last tenth of a session', async (t) => {
+    const { path, store } = await filePlace(t)
+    const login = await (await site(t, store)).inject('/login')
+    const [{ name, value } = { name: '', value: '' }] = login.cookies
+    const file = join(path, (await readdir(path))[0]!)
+    const row = JSON.parse(await readFile(file, 'utf8')) as { __lastAccess: number; cookie: object }
+    // So long ago was its last use.
+    const left = 500_000
+    const expires = new Date(Date.now() + left)
+    const aged = { ...row, __lastAccess: Date.now() + left - 6_000_000, cookie: { ...row.cookie, expires } }
+    await writeFile(file, JSON.stringify(aged))
+
+    const below = memoryStore()
+    t.after(() => below.close())
+    const after = await site(t, holdfastStore(below, { old: sessionFileStoreSessions(path) }))
+    for (let i = 0; i < 2; i++) {
+      const { body } = await after.inject({ url: '/user', cookies: { [name]: value } })
+      assert.equal(body, '{"user":"ada"}')
+    }
+  })
+})

@@ -216,10 +216,12 @@ export class HoldfastStore extends Store {
   /** A session as it is shown: a copy, with the time at which its cookie ends. */
   protected sessionOf(kept: Pick<Kept, 'data' | 'expiresAt'>): object {
     const session = copied(kept.data) as JsonObject & { cookie?: object }
-    const cookie = (session.cookie ??= usualCookie()) as { originalMaxAge?: unknown; expires?: Date }
+    const cookie = (session.cookie ??= usualCookie()) as { originalMaxAge?: unknown; expires?: unknown }
     const age = cookie.originalMaxAge
     if (typeof age === 'number') {
-      cookie.expires = new Date(Math.max(kept.expiresAt - this.#slack(age), systemClock.now()))
+      // What was taken over and not saved since is as another library stored it: it ends together with its cookie.
+      const slack = cookie.expires === undefined ? this.#slack(age) : 0
+      cookie.expires = new Date(Math.max(kept.expiresAt - slack, systemClock.now()))
     }
     return session
   }
