@@ -220,6 +220,33 @@ describe('the store for express-session', () => {
     }
   })
 
+  it('says nothing to the library of a session that was gone when only its cookie was changed', async (t) => {
+    const store = made(t, { session })
+    const told = once(store, 'gone')
+    const failures: unknown[] = []
+    const app = express()
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- It has all that a Store has.
+    app.use(session({ secret: 'x', resave: false, saveUninitialized: false, store }))
+    app.get('/login', (req, res) => {
+      Object.assign(req.session, { user: 'ada' })
+      res.send(req.sessionID)
+    })
+    app.get('/cookie', async (req, res) => {
+      await store.sessions.destroy(req.sessionID)
+      req.session.cookie.sameSite = 'lax'
+      res.send('done')
+    })
+    app.use((error: unknown, _: express.Request, res: express.Response, next: express.NextFunction) => {
+      failures.push(error)
+      next(error)
+    })
+    const browser = new Browser(await serve(t, app))
+    const { text: sid } = await browser.get('/login')
+    const { text } = await browser.get('/cookie')
+    assert.deepEqual([text, failures], ['done', []])
+    assert.deepEqual(await told, [store.sessions.idOf(sid)])
+  })
+
   it('takes sessions that were made elsewhere, and no options of theirs', (t) => {
     const { sessions } = made(t)
     assert.equal(holdfastStore(sessions, { session }).sessions, sessions)

@@ -136,12 +136,7 @@ function storeOver(Base: new () => EventEmitter) {
     set(sid: string, session: object, callback?: StoreDone): void {
       recall(sid, session)
       const stored = lasting(session)
-      this.#callbacks.set(sid, stored, (error) => {
-        if (error instanceof SessionGone && !this.#fails) {
-          this.emit('gone', this.sessions.idOf(sid))
-          callback?.()
-        } else callback?.(error)
-      })
+      this.#callbacks.set(sid, stored, this.#saved(sid, callback))
       // Its next save goes on from this one.
       const source = sourceOf(stored)
       if (source) setSource(session, source)
@@ -149,7 +144,8 @@ function storeOver(Base: new () => EventEmitter) {
 
     touch(sid: string, session: object, callback?: StoreDone): void {
       recall(sid, session)
-      this.#callbacks.touch(sid, session, callback)
+      // Where the settings of the cookie were changed it is a save.
+      this.#callbacks.touch(sid, session, this.#saved(sid, callback))
     }
 
     destroy(sid: string, callback?: StoreDone): void {
@@ -175,6 +171,16 @@ function storeOver(Base: new () => EventEmitter) {
         if (error) callback?.(error)
         else this.#callbacks.clear(callback)
       })
+    }
+
+    /** What the library is told of a save. */
+    #saved(sid: string, callback: StoreDone | undefined): StoreDone {
+      return (error) => {
+        if (error instanceof SessionGone && !this.#fails) {
+          this.emit('gone', this.sessions.idOf(sid))
+          callback?.()
+        } else callback?.(error)
+      }
     }
 
     /** What may miss sessions must not pass for all of them. */
