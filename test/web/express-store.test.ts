@@ -247,6 +247,19 @@ describe('the store for express-session', () => {
     assert.deepEqual(await told, [store.sessions.idOf(sid)])
   })
 
+  it('ends a session that is stored as ended, also by who has not read it', async (t) => {
+    const store = made(t)
+    const cookie = (life: number) => ({ originalMaxAge: 60_000, expires: new Date(Date.now() + life) })
+    const set = (life: number) =>
+      new Promise((resolve) => {
+        store.set('one', { cookie: cookie(life), user: 'ada' }, resolve)
+      })
+    assert.equal(await set(60_000), undefined)
+    assert.equal((await store.sessions.read('one'))?.data['user'], 'ada')
+    assert.equal(await set(-60_000), undefined)
+    assert.equal(await store.sessions.read('one'), undefined)
+  })
+
   it('takes sessions that were made elsewhere, and no options of theirs', (t) => {
     const { sessions } = made(t)
     assert.equal(holdfastStore(sessions, { session }).sessions, sessions)

@@ -152,7 +152,8 @@ export class HoldfastStore extends Store {
     expiresAt: number,
   ): Promise<Kept | undefined> {
     if (expiresAt <= systemClock.now()) {
-      if (kept) await this.keyed.destroy(sid)
+      // What the application has not read may be there all the same.
+      if (kept ?? (await this.keyed.read(sid, { strict: true }))) await this.keyed.destroy(sid)
       return undefined
     }
     if (kept) return await this.keyed.save(sid, kept, data, expiresAt)
