@@ -107,6 +107,14 @@ describe('holdfast store copy, of another library', () => {
     })
   }
 
+  const nodes = (process.env['HOLDFAST_TEST_REDIS_CLUSTER'] ?? '').split(',').filter(Boolean)
+  const skip = nodes.length > 0 ? false : 'run this by `npm test`'
+  it('refuses a node of a cluster, which has only some of the sessions', { skip }, async (t) => {
+    const { ended } = await copied(t, `connect-redis+${nodes[0]!}?prefix=${fresh()}`)
+    assert.equal(ended.code, 2, ended.out)
+    assert.match(ended.err, /node of a cluster.*copyOldSessions/)
+  })
+
   it('counts what is malformed, and leaves it behind', async (t) => {
     const { path, store, damage } = await filePlace(t)
     await (await oldApp(t, store)).put({ n: 1 })

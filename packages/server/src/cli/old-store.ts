@@ -109,6 +109,7 @@ async function openConnectRedis(url: string, parameters: Parameters, options: Ol
   const library = (await client('redis')) as {
     createClient(options: object): OldNodeRedis & {
       connect(): Promise<unknown>
+      info(section: string): Promise<unknown>
       destroy(): unknown
       on(event: 'error', listener: () => void): unknown
     }
@@ -117,6 +118,15 @@ async function openConnectRedis(url: string, parameters: Parameters, options: Ol
   const redis = made('Redis', () => library.createClient({ url, socket }))
   redis.on('error', () => undefined)
   await reached('Redis', () => redis.connect())
+  // Where nobody may ask this, it is taken for no cluster.
+  const cluster = await redis.info('cluster').catch(() => '')
+  if (String(cluster).includes('cluster_enabled:1')) {
+    redis.destroy()
+    throw new Misused(
+      'this Redis is a node of a cluster, where only some of the sessions are: copy them by a program, with ' +
+        'copyOldSessions of holdfast/migration and a client of the cluster',
+    )
+  }
   const old = connectRedisSessions(redis, { ...options, ...given({ prefix: parameters.get('prefix') }) })
   return {
     old,
