@@ -115,6 +115,17 @@ describe('holdfast store copy, of another library', () => {
     assert.match(ended.err, /node of a cluster.*copyOldSessions/)
   })
 
+  it('takes all of a parameter that has an equals sign in it', { skip: redisUrl === '' }, async (t) => {
+    const client = await redisClient(t)
+    const prefix = `${fresh()}=1:`
+    const sid = await (await oldApp(t, new RedisStore({ client, prefix }))).put({ n: 1 })
+    const { target, ended } = await copied(t, `connect-redis+${redisUrl}?prefix=${prefix}`)
+    assert.equal(ended.code, 0, ended.err)
+    const opened = await openStore(target)
+    t.after(() => opened.close())
+    assert.equal((await new KeyedSessions(opened).read(sid))?.data['n'], 1)
+  })
+
   it('counts what is malformed, and leaves it behind', async (t) => {
     const { path, store, damage } = await filePlace(t)
     await (await oldApp(t, store)).put({ n: 1 })
@@ -133,6 +144,7 @@ describe('holdfast store copy, of another library', () => {
     [/write session-file-store:relative/, 'session-file-store://relative'],
     [/whole seconds/, 'session-file-store:./sessions?ttl=1h'],
     [/percent-encoded/, 'connect-redis+redis://localhost?prefix=%zz'],
+    [/the folder is not validly percent-encoded/, 'session-file-store:./100%'],
     [/--overwrite is for/, 'session-file-store:./sessions', '--overwrite'],
     [/path of a member/, 'session-file-store:./sessions', '--user', 'a..b'],
   ]

@@ -93,16 +93,22 @@ function separated(url: string, names: readonly string[]) {
   const own = new Map<string, string>()
   const [address = '', query = ''] = url.split('?', 2)
   const rest = query.split('&').filter((part) => {
-    const [name = '', value = ''] = part.split('=', 2)
+    const [name = '', ...values] = part.split('=')
     if (!names.includes(name)) return part !== ''
-    try {
-      own.set(name, decodeURIComponent(value))
-    } catch {
-      throw new Misused(`${name} is not validly percent-encoded`)
-    }
+    const value = values.join('=')
+    own.set(name, decoded(name, value))
     return false
   })
   return { rest: rest.length > 0 ? `${address}?${rest.join('&')}` : address, own }
+}
+
+/** @throws {Misused} */
+function decoded(name: string, value: string): string {
+  try {
+    return decodeURIComponent(value)
+  } catch {
+    throw new Misused(`${name} is not validly percent-encoded`)
+  }
 }
 
 async function openConnectRedis(url: string, parameters: Parameters, options: OldSessionsOptions) {
@@ -180,7 +186,8 @@ function openSessionFileStore(url: string, parameters: Parameters, options: OldS
   }
   const settings = given({ fileExtension: parameters.get('extension') })
   const ttl = seconds === undefined ? {} : { ttl: Number(seconds) * 1_000 }
-  const old = sessionFileStoreSessions(decodeURIComponent(path), { ...options, ...settings, ...ttl })
+  const folder = decoded('the folder', path)
+  const old = sessionFileStoreSessions(folder, { ...options, ...settings, ...ttl })
   return Promise.resolve({ old, close: () => Promise.resolve() })
 }
 
