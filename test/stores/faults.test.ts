@@ -38,6 +38,8 @@ async function staged(
 ): Promise<void> {
   const room = await ProxiedRoom.before(place)
   try {
+    // What is made when it is opened for the first time takes longer than any deadline here.
+    await (await openRoom(room)).close()
     const store = await opened(room, { deadline, ...options })
     const witness = new Witness(patience)
     try {
