@@ -278,6 +278,18 @@ describe('the user of a session by secret id', () => {
     assert.deepEqual((await read('sid')).data, { a: 1 })
   })
 
+  it('is a text: whoever is named by a number is refused, not stored and gone at the next look', async () => {
+    const refused = { code: 'HOLDFAST_INVALID_VALUE', message: /String\(id\)/ }
+    await assert.rejects(keyed.create('sid', { user: 7 }, soon), refused)
+    const kept = await keyed.create('sid', { user: null, basket: 1 }, soon)
+    await assert.rejects(keyed.save('sid', kept, { user: 7, basket: 1 }, soon), refused)
+    assert.deepEqual((await read('sid')).data, { user: null, basket: 1 })
+    assert.deepEqual(
+      stage.events.filter(({ type }) => type === 'corrupt'),
+      [],
+    )
+  })
+
   it('who was revoked is refused at once, also before the record is buried', async () => {
     const base = await keyed.create('sid', { user: 'ada' }, soon)
     // The mark is raised, and then the process crashes.

@@ -394,6 +394,19 @@ describe('logging in', () => {
     assert.equal((await sessions.start({ login, labels: ['tenant:t1'] })).user, 'ada')
   })
 
+  it('a user that is no text is refused: who would be stored would be nobody', async () => {
+    const { sessions } = new Stage()
+    const option = { code: 'HOLDFAST_INVALID_OPTION' }
+    for (const user of [7, null, { id: 7 }, ['ada']] as never[]) {
+      await assert.rejects(sessions.begin({ user }), option)
+      await assert.rejects(sessions.start({ user }), option)
+      const visitor = await sessions.start()
+      await assert.rejects(visitor.login(user), option)
+      assert.equal((await sessions.load(visitor.credential)).user, undefined)
+    }
+    await assert.rejects(sessions.open(undefined).login(undefined as never), option)
+  })
+
   it('contradictions are refused', async () => {
     const { sessions } = new Stage()
     const login = await sessions.begin({ user: 'ada' })

@@ -7,7 +7,7 @@
 
 import type { CredentialParts } from '../credentials/credential.ts'
 import { digestOf } from '../credentials/digest.ts'
-import { InvalidOption, InvalidValue, RevokedMeanwhile } from '../errors.ts'
+import { InvalidOption, RevokedMeanwhile } from '../errors.ts'
 import { kept } from '../records/creating.ts'
 import { firstEnvelope, type JsonObject, labelsOf } from '../records/envelope.ts'
 import { endForGood } from '../records/forestalling.ts'
@@ -17,6 +17,7 @@ import { isLive } from '../store/record.ts'
 import { absoluteEnd, expiryOf } from './expiry.ts'
 import { withFacts } from './facts.ts'
 import type { OldSession, OldSessionReader } from './keyed/old.ts'
+import { namedUser } from './login.ts'
 import type { SessionSettings } from './options.ts'
 import { happening, type Storing } from './storing.ts'
 import { opening, type Visit } from './visit.ts'
@@ -144,7 +145,7 @@ export class Adopting {
   ): Promise<Entry | undefined> {
     const { records, settings } = this.#storing
     const { now } = records
-    const user = userOf(adoption, row)
+    const user = namedUser(adoption.user(row.data))
     const plain = firstEnvelope(now, {
       digest: digestOf(secret),
       // Nobody has proved anything here, and nobody knows when they did so there: it is never fresh.
@@ -165,10 +166,4 @@ export class Adopting {
     const entry = await records.create(id, envelope, labelsOf(user, []), expiresAt, touchedAt)
     return entry && (await kept(records, entry))
   }
-}
-
-function userOf({ user }: Adoption, { data }: OldSession): string | undefined {
-  const given: unknown = user(data)
-  if (given === undefined || (typeof given === 'string' && given !== '')) return given
-  throw new InvalidValue(`\`adopt.user\` answers with a text, or undefined where nobody is logged in`)
 }

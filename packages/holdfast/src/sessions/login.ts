@@ -1,5 +1,6 @@
 /** A login: who logs in, and what was true when it began. */
 
+import { InvalidOption, InvalidValue } from '../errors.ts'
 import { type Epochs, labelsOf, type Living } from '../records/envelope.ts'
 import type { Entry } from '../records/records.ts'
 import type { Label } from '../store/record.ts'
@@ -13,6 +14,26 @@ export interface Login {
   readonly at: number
   /** The other labels whose epochs were read. @default [] */
   readonly labels?: readonly Label[]
+}
+
+/** Whether it is a login, and not only a user. */
+export function isBegun(login: Login | string): login is Login {
+  return typeof (login as Partial<Login> | undefined | null)?.user === 'string'
+}
+
+/** A number would be stored, and be nobody when it is read. @throws {InvalidOption} */
+export function checkUser(user: unknown): void {
+  if (typeof user === 'string') return
+  throw new InvalidOption(`a user is named by a text, such as String(id), and not by ${typeof user}`)
+}
+
+/** Whom an application's own function names: nobody by `null` too. @throws {InvalidValue} */
+export function namedUser(given: unknown): string | undefined {
+  if (given === undefined || given === null) return undefined
+  if (typeof given === 'string' && given !== '') return given
+  throw new InvalidValue(
+    'what names the user of a session answers with a text, such as String(id), or undefined where nobody is logged in',
+  )
 }
 
 /** What the login is about begins anew with it; an epoch that the session had before must not make up for it. */

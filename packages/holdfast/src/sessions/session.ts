@@ -17,7 +17,7 @@ import {
 } from './expiry.ts'
 import { type Device, deviceKept, type FactsChange, factsOf } from './facts.ts'
 import { type Arrival, Holding, type SessionHome } from './holding.ts'
-import { isAnother, type Login } from './login.ts'
+import { isAnother, isBegun, type Login } from './login.ts'
 import type { Held } from './held.ts'
 import { happening, type Pending, type Storing } from './storing.ts'
 
@@ -268,11 +268,11 @@ export class Session<Data extends object = JsonObject> extends Dictionary<Data> 
    *   is checked that a revocation in the meantime could concern.
    * @throws {RevokedMeanwhile} when everything of the user was revoked since the login began.
    * @throws {TooManySessions} when the user has as many sessions as `limit` allows, and it refuses more.
-   * @throws {SessionGone}
+   * @throws {SessionGone} @throws {InvalidOption} when it is neither.
    */
   async login(login: Login | string, { methods = [], remember = false }: LoginOptions = {}): Promise<void> {
     const holding = this.#holding
-    const begun = typeof login === 'string' ? await holding.asked(holding.home.begin({ user: login })) : login
+    const begun = isBegun(login) ? login : await holding.asked(holding.home.begin({ user: login }))
     await holding.inTurn(async () => {
       const { held } = holding
       let isStored = false as boolean

@@ -17,7 +17,7 @@ import { expiryOf, isOutOfTime, wasUsed } from './expiry.ts'
 import { type Followed, Following } from './following.ts'
 import { infoOf, type SessionInfo } from './info.ts'
 import { type Counted, withinLimit } from './limit.ts'
-import type { Login } from './login.ts'
+import { checkUser, type Login } from './login.ts'
 import { longestLife, type SessionSettings, sessionSettings, type SessionsOptions } from './options.ts'
 import type { Arrival, Read, SessionHome } from './holding.ts'
 import { type LoginOptions, Session } from './session.ts'
@@ -152,9 +152,11 @@ export class Sessions<Data extends object = JsonObject> {
    *
    * @param principal.labels The other labels that `start` will be given, so that a revocation by one of them which
    *   happens while the password is checked is noticed too. @default []
+   * @throws {InvalidOption}
    */
   async begin(principal: { readonly user: string; readonly labels?: readonly Label[] }): Promise<Login> {
     const { user, labels = [] } = principal
+    checkUser(user)
     checkOthers(labels)
     const at = this.#records.now
     const epochs = await this.#records.marks.epochs([label('user', user), ...labels])

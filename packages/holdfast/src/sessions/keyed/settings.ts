@@ -5,6 +5,7 @@ import type { JsonObject } from '../../records/envelope.ts'
 import type { EventListener } from '../../records/events.ts'
 import type { ConflictPolicy } from '../../records/saving.ts'
 import type { Instant } from '../../store/record.ts'
+import { namedUser } from '../login.ts'
 import { positive, positiveOrNever } from '../options.ts'
 import type { OldSessionReader } from './old.ts'
 
@@ -43,12 +44,13 @@ export interface KeyedSettings {
 
 /** @throws {InvalidOption} @throws {InvalidDuration} */
 export function keyedSettings(options: KeyedOptions): KeyedSettings {
+  const { userOf } = options
   return {
     collection: options.collection ?? 'sessions',
     retention: milliseconds(options.retention ?? (options.old ? '90d' : '1d'), 'retention'),
     longest: positiveOrNever(options.longest ?? 'never', 'longest'),
     markBound: positive(options.revocationBound ?? '1s', 'revocationBound'),
     conflicts: options.conflicts ?? 'last',
-    userOf: options.userOf ?? (() => undefined),
+    userOf: (data) => userOf && namedUser(userOf(data)),
   }
 }
