@@ -251,6 +251,25 @@ for (const [name, schema] of Object.entries(schemas)) {
       assert.deepEqual(stage.events, [])
     })
 
+    it('keys that have no part in the present form stay stored also where it is another one', async () => {
+      const { stage, sessions, older: newer } = both(schema)
+      const { credential, id = '' } = await newer.start({ data: { item: 'pen', cart: ['book'] } })
+      assert.deepEqual((await sessions.get(id))?.data, { items: ['pen'] })
+      const session = await sessions.load(credential)
+      assert.deepEqual(session.data, { items: ['pen'] })
+      assert.deepEqual((await newer.load(credential)).data, { items: ['pen'], cart: ['book'] })
+      session.set('theme', 'dark')
+      await session.save()
+      const stored = { theme: 'dark', items: ['pen'], cart: ['book'] }
+      assert.deepEqual((await newer.load(credential)).data, stored)
+      assert.deepEqual(session.data, { theme: 'dark', items: ['pen'] })
+      const later = await stage.callsOf(() => sessions.load(credential))
+      assert.deepEqual(
+        later.filter(({ writes }) => writes),
+        [],
+      )
+    })
+
     it('refuses a key that it would leave out, and names it, but none in an older form', async () => {
       const { sessions, older } = both(schema)
       const refused = { code: 'HOLDFAST_INVALID_DATA', message: /returnTo/ }

@@ -44,16 +44,30 @@ export interface Migrated {
 }
 
 /**
- * What a schema makes of stored data: `undefined` where it refuses it. Where it does nothing but leave keys out, they
- * may be those of a newer release, which goes on beside this one: they stay stored, and are not shown.
+ * What a schema makes of stored data: `undefined` where it refuses it. Keys that it leaves out, and that have no part in
+ * what it makes, may be those of a newer release, which goes on beside this one: they stay stored, and are not shown.
  */
 export async function migrated(schema: SessionSchema, data: JsonObject): Promise<Migrated | undefined> {
   const [own, reserved] = parted(data)
   const checked = await schema['~standard'].validate(structuredClone(own))
   if (checked.issues) return undefined
   const next = { ...storableData(checked.value as JsonObject), ...reserved }
-  const hidden = Object.keys(data).filter((name) => !Object.hasOwn(next, name))
-  return sameData(next, without(data, hidden)) ? { data, hidden } : { data: next, hidden: [] }
+  const left = Object.keys(data).filter((name) => !Object.hasOwn(next, name))
+  if (sameData(next, without(data, left))) return { data, hidden: left }
+  const hidden: string[] = []
+  for (const name of left) if (await isUnused(schema, own, name, checked.value)) hidden.push(name)
+  return { data: { ...next, ...only(data, hidden) }, hidden }
+}
+
+/** Whether a schema makes the same without a key. */
+async function isUnused(
+  schema: SessionSchema,
+  own: JsonObject,
+  name: string,
+  made: unknown,
+): Promise<boolean> {
+  const others = await schema['~standard'].validate(structuredClone(without(own, [name])))
+  return !others.issues && sameData(made as JsonObject, others.value as JsonObject)
 }
 
 /**
@@ -72,9 +86,8 @@ export async function checkData(
   if (made.issues) throw refused(made.issues)
   const missing = set.filter((name) => Object.hasOwn(own, name) && !Object.hasOwn(made.value as object, name))
   for (const name of missing) {
-    const others = await schema['~standard'].validate(structuredClone(without(own, [name])))
     // A key in an older form has made something else.
-    if (others.issues || !sameData(made.value as JsonObject, others.value as JsonObject)) continue
+    if (!(await isUnused(schema, own, name, made.value))) continue
     throw refused([{ message: 'the schema has no such key, and leaves it out', path: [name] }])
   }
 }
@@ -95,6 +108,10 @@ export async function seenThrough(
 export function without(data: JsonObject, names: readonly string[]): JsonObject {
   if (names.length === 0) return data
   return Object.fromEntries(Object.entries(data).filter(([name]) => !names.includes(name)))
+}
+
+function only(data: JsonObject, names: readonly string[]): JsonObject {
+  return Object.fromEntries(names.map((name) => [name, data[name]]))
 }
 
 function refused(issues: readonly SchemaIssue[]): InvalidData {

@@ -150,7 +150,7 @@ export class Storing {
         const { expiresAt, touchedAt } = fresh.record
         return {
           write: { envelope: { ...fresh.envelope, data: made.data }, expiresAt, touchedAt },
-          answer: (written) => ({ ...held, entry: written }),
+          answer: (written) => seenAs({ ...held, entry: written }, made),
         }
       },
       { repeatable: true },
