@@ -246,6 +246,30 @@ describe('a login on a session that is there', () => {
     assert.deepEqual(await listed('tenant:t2'), ['bob'])
   })
 
+  it('has the labels that it began with, whoever was there before, and is revoked by them', async () => {
+    const stage = new Stage(exact)
+    const { sessions } = stage
+    const begun = () => sessions.begin({ user: 'ada', labels: ['tenant:t1'] })
+    const visitors = [
+      sessions.open(undefined),
+      await sessions.start({ labels: ['device:d1'] }),
+      await sessions.start({ user: 'ada' }),
+    ]
+    for (const visitor of visitors) await visitor.login(await begun())
+    const started = await sessions.start({ login: await begun() })
+    assert.deepEqual(
+      (await sessions.list({ labels: ['device:d1'] })).sessions.map(({ labels }) => labels),
+      [['device:d1', 'tenant:t1', 'user:ada']],
+    )
+    assert.equal(await sessions.revoke({ labels: ['tenant:t1'] }), 4)
+    for (const { credential } of [...visitors, started]) {
+      assert.equal((await sessions.load(credential)).isNew, true)
+    }
+    const afterwards = sessions.open(undefined)
+    await afterwards.login(await begun())
+    assert.equal((await sessions.load(afterwards.credential)).user, 'ada')
+  })
+
   it('by another user that failed has dropped nothing: neither what is stored nor what was changed', async () => {
     const stage = new Stage(exact)
     const session = await stage.sessions.start({ user: 'ada', data: { basket: ['a'] as never } })

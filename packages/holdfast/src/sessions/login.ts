@@ -3,7 +3,7 @@
 import { InvalidOption, InvalidValue } from '../errors.ts'
 import { type Epochs, labelsOf, type Living } from '../records/envelope.ts'
 import type { Entry } from '../records/records.ts'
-import type { Label } from '../store/record.ts'
+import { type Label, orderedLabels } from '../store/record.ts'
 
 /** A login that has begun: made by `sessions.begin` before the credential is checked. Plain data, may be stored. */
 export interface Login {
@@ -12,7 +12,7 @@ export interface Login {
   readonly epochs: Epochs
   /** When it began, milliseconds since 1970 UTC. */
   readonly at: number
-  /** The other labels whose epochs were read. @default [] */
+  /** The other labels whose epochs were read, and that its session carries. @default [] */
   readonly labels?: readonly Label[]
 }
 
@@ -45,7 +45,12 @@ export function epochsAfter({ user, labels = [], epochs }: Login, before: Epochs
 
 /** What a session can be listed by after a login: what was somebody else's is not for who logs in now. */
 export function labelsAfter(login: Login, { envelope, record }: Entry): readonly Label[] {
-  return labelsOf(login.user, isAnother(envelope, login) ? (login.labels ?? []) : record.labels)
+  return labelsWith(login, isAnother(envelope, login) ? [] : record.labels)
+}
+
+/** What a session can be listed by that begins with a login, or without: whoever revokes by one of them must find it. */
+export function labelsWith(login: Login | undefined, others: readonly Label[]): readonly Label[] {
+  return orderedLabels(labelsOf(login?.user, [...others, ...(login?.labels ?? [])]))
 }
 
 /** Whether somebody else is logged in. */

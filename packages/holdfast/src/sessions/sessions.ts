@@ -150,8 +150,8 @@ export class Sessions<Data extends object = JsonObject> {
   /**
    * Begins a login: call it before you check the password, and hand the answer to `start` or `session.login`.
    *
-   * @param principal.labels The other labels that `start` will be given, so that a revocation by one of them which
-   *   happens while the password is checked is noticed too. @default []
+   * @param principal.labels Other labels that its session is to carry: a revocation by one of them which happens while
+   *   the password is checked is noticed too. @default []
    * @throws {InvalidOption}
    */
   async begin(principal: { readonly user: string; readonly labels?: readonly Label[] }): Promise<Login> {

@@ -26,7 +26,7 @@ import { absoluteEnd, expiryOf, wasUsed } from './expiry.ts'
 import { type FactsChange, withFacts, withoutFacts } from './facts.ts'
 import { besides, type Held, heldAs, seenAs } from './held.ts'
 import type { SessionSettings } from './options.ts'
-import { epochsAfter, isAnother, labelsAfter, type Login } from './login.ts'
+import { epochsAfter, isAnother, labelsAfter, labelsWith, type Login } from './login.ts'
 import { checkData, migrated, type SessionSchema, seenThrough } from './schema.ts'
 import { corrected, opening, seen, type Visit } from './visit.ts'
 
@@ -84,7 +84,7 @@ export class Storing {
     const { records, settings } = this
     const now = records.now
     const secret = mintSecret()
-    const labels = labelsOf(login?.user, others)
+    const labels = labelsWith(login, others)
     const plain = firstEnvelope(now, {
       digest: digestOf(secret),
       absolute: absoluteEnd(settings, pending.facts.remembered === true, now),
