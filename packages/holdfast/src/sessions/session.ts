@@ -425,6 +425,19 @@ export class Session<Data extends object = JsonObject> extends Dictionary<Data> 
   }
 
   /**
+   * Lets go of the lock after a while, unless that was done before: of a request that may be under way, and may never
+   * end.
+   *
+   * @internal
+   */
+  releaseIn(ms: number): void {
+    const { clock } = this.#storing.records.store
+    clock.timer(ms, () => {
+      this.release().catch(() => undefined)
+    })
+  }
+
+  /**
    * Has it be empty where it can't be read, for errors that `decide` says so of. Whatever goes to the store fails then.
    *
    * @internal

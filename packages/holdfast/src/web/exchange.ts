@@ -88,6 +88,9 @@ export interface Carried {
 
 const plainVisit: Visit = {}
 
+/** For how long a request whose client has hung up keeps its lock, in milliseconds. */
+const patience = 30_000
+
 /** What a door is given: opens an exchange for each request. */
 export class Exchanges<Data extends object = JsonObject> {
   readonly sessions: Sessions<Data>
@@ -308,6 +311,14 @@ export class Exchange<Data extends object = JsonObject> {
   /** For what is never answered: lets go of what the request holds. */
   async abandon(): Promise<void> {
     await this.#session.release()
+  }
+
+  /**
+   * The same where the client has hung up. The application may be under way all the same, and the next request of an
+   * impatient client must not overtake it: until it answers it has its lock, and for a while where it never does.
+   */
+  hungUp(): void {
+    if (!this.#isCommitted) this.#session.releaseIn(patience)
   }
 
   #saveRest(): Promise<void> | undefined {

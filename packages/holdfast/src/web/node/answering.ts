@@ -146,8 +146,10 @@ export class Committing<Data extends object> implements Commit {
 /** Lets go of what the request holds where its client hangs up before it was answered. */
 export function abandonOnClose<Data extends object>(exchange: Exchange<Data>, answer: Answer): void {
   if (!exchange.mayLock) return
+  // It may have hung up while the lock was waited for.
+  if (answer.destroyed) exchange.hungUp()
   answer.once('close', () => {
-    exchange.abandon().catch(() => undefined)
+    exchange.hungUp()
   })
 }
 
