@@ -112,6 +112,32 @@ describe('the door of Node.js', () => {
     )
   })
 
+  it('throws at the application what Node.js does for a mistake, and sends its other answer', async (t) => {
+    const server = connect()
+    server.use(sessionMiddleware(new Place().sessions))
+    server.use((request: object, _answer: Answer, next: () => void) => {
+      void sessionOf(request).login('ada').then(next)
+    })
+    const mistakes: Readonly<Record<string, (answer: Answer) => unknown>> = {
+      ERR_INVALID_CHAR: (answer) => answer.writeHead(200, { 'content-disposition': 'filename="€"' }),
+      ERR_HTTP_INVALID_STATUS_CODE: (answer) => answer.writeHead(1_000),
+      ERR_INVALID_ARG_TYPE: (answer) => answer.write(5),
+    }
+    server.use((request: { readonly url?: string | undefined }, answer: Answer) => {
+      mistakes[(request.url ?? '').slice(1)]!(answer)
+      answer.end('not told')
+    })
+    server.use((error: { readonly code: string }, _request: unknown, answer: Answer, _next: unknown) => {
+      answer.end(`caught ${error.code}`)
+    })
+    const site = await served(server)
+    t.after(() => site.close())
+    for (const code of Object.keys(mistakes)) {
+      const answer = await ask(`${site.url}/${code}`)
+      assert.deepEqual([await answer.text(), answer.headers.getSetCookie().length], [`caught ${code}`, 1])
+    }
+  })
+
   it('has a failed save answered past a compression between it and the application', async (t) => {
     const place = new Place()
     const server = connect()

@@ -119,16 +119,17 @@ class HeldResponse {
 
   #begin(method: Method, given: Given): unknown {
     const isEnd = method === 'end'
+    const { statusCode } = this.#res
     let waiting: Promise<void> | undefined
     // Whether something is stored may depend on it.
     if (method === 'writeHead') sayStatus(this.#res, given)
     try {
       waiting = this.#commit.beforeHeaders()
-      if (!waiting) return this.#send(method, given)
     } catch (error) {
       this.#fail(error, isEnd)
       return this.#told(method)
     }
+    if (!waiting) return this.#send(method, given, statusCode)
     this.#pretend()
     const told = this.#wait(method, given)
     waiting.then(
@@ -138,10 +139,30 @@ class HeldResponse {
     return told
   }
 
-  /** The first call of all, and nothing to wait for. */
-  #send(method: Method, given: Given): unknown {
-    this.#state = method === 'end' ? 'ended' : 'sending'
-    return this.#call(method, given)
+  /**
+   * The first call of all, and nothing to wait for.
+   *
+   * @throws what Node.js throws for a mistake of the application's, such as an invalid header: it may answer otherwise.
+   */
+  #send(method: Method, given: Given, statusBefore: number): unknown {
+    const isEnd = method === 'end'
+    this.#state = isEnd ? 'ended' : 'sending'
+    let isOurs = false
+    try {
+      const rest = this.#taken(method, given)
+      isOurs = true
+      this.#carry()
+      isOurs = isEnd
+      return Reflect.apply(this.#methods[method], this.#res, rest)
+    } catch (error) {
+      if (isOurs) {
+        this.#fail(error, isEnd)
+        return this.#told(method)
+      }
+      this.#state = 'open'
+      this.#res.statusCode = statusBefore
+      throw error
+    }
   }
 
   #wait(method: Method, given: Given): unknown {
@@ -215,12 +236,22 @@ class HeldResponse {
   }
 
   #call(method: Method, given: Given): unknown {
-    const isFirst = !this.#hasHeaders
-    this.#hasHeaders = true
-    if (!isFirst || !this.#commit.addsHeaders) return Reflect.apply(this.#methods[method], this.#res, given)
-    const rest = method === 'writeHead' ? withoutHeaders(this.#res, given) : given
-    this.#commit.onHeaders()
+    const rest = this.#taken(method, given)
+    this.#carry()
     return Reflect.apply(this.#methods[method], this.#res, rest)
+  }
+
+  /** What is left of a call's arguments when headers among them are taken over. */
+  #taken(method: Method, given: Given): Given {
+    const takes = method === 'writeHead' && !this.#hasHeaders && this.#commit.addsHeaders
+    return takes ? withoutHeaders(this.#res, given) : given
+  }
+
+  /** Puts what must be carried into the headers, once. */
+  #carry(): void {
+    if (this.#hasHeaders) return
+    this.#hasHeaders = true
+    if (this.#commit.addsHeaders) this.#commit.onHeaders()
   }
 
   /** What the application is told of a call that waits. */
