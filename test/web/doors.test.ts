@@ -157,7 +157,8 @@ webSuite(runner, {
   serve: async (app) => {
     const handle = svelteKitSession(app.sessions, app.options)
     return await fetched((request) => {
-      const event = { request, locals: {}, getClientAddress: () => '127.0.0.1' }
+      const cookies = { set: () => undefined }
+      const event = { request, locals: {}, cookies, getClientAddress: () => '127.0.0.1' }
       const resolve = async (): Promise<Response> => {
         return responseOf(await app.answer({ url: request.url, session: sessionOf(event.locals) }))
       }

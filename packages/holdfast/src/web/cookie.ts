@@ -120,6 +120,42 @@ export function writeCookie(settings: CookieSettings, change: CookieChange, isSe
   return parts.join('; ')
 }
 
+/** Where a framework writes `Set-Cookie` itself. */
+export interface CookieJar {
+  set(name: string, value: string, options: CookieAttributes): unknown
+}
+
+export interface CookieAttributes {
+  readonly httpOnly: true
+  readonly secure: boolean
+  readonly sameSite: 'lax' | 'strict' | 'none'
+  readonly path: string
+  readonly domain?: string
+  readonly maxAge?: number
+  readonly partitioned?: boolean
+}
+
+/** The same as {@link writeCookie} does, by what a framework has for it. */
+export function setCookie(
+  jar: CookieJar,
+  settings: CookieSettings,
+  change: CookieChange,
+  isSecure: boolean,
+): void {
+  const { name, secure, sameSite, path, domain, partitioned } = settings
+  const isDeleted = change === 'deleted'
+  const maxAge = isDeleted ? 0 : change.maxAge
+  jar.set(name, isDeleted ? '' : change.value, {
+    httpOnly: true,
+    secure: secure === 'auto' ? isSecure : secure,
+    sameSite,
+    path,
+    ...(domain === undefined ? {} : { domain }),
+    ...(maxAge === undefined ? {} : { maxAge }),
+    ...(partitioned ? { partitioned } : {}),
+  })
+}
+
 /** What stands in a cookie for a credential. */
 export function cookieValue({ signer, name }: CookieSettings, credential: string): string {
   return signer ? signer.sign(Buffer.from(credential), name).toString('base64url') : credential

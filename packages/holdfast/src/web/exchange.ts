@@ -298,6 +298,12 @@ export class Exchange<Data extends object = JsonObject> {
     return this.#stored(stores, isDue)
   }
 
+  /** What must be done to the cookie, for frameworks that write it themselves. To be asked when it is committed. */
+  get cookieChange(): CookieChange | undefined {
+    const { by, credential } = this.#presented
+    return by === 'cookie' ? this.#exchanges.changeOf(this.#session, credential) : undefined
+  }
+
   /**
    * Stores what was changed since the headers were sent. To be awaited before the end of the answer is sent. A session
    * that only begins now is not stored: its cookie would come too late, and nobody could ever come back to it.

@@ -21,7 +21,7 @@ import type { Session } from '../sessions/session.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import type { Visit } from '../sessions/visit.ts'
 import type { Awaitable } from '../store/contract.ts'
-import { type CookieChange, type CookieSettings, refuseAutoSecure } from './cookie.ts'
+import { type CookieJar, refuseAutoSecure, setCookie } from './cookie.ts'
 import { Exchanges } from './exchange.ts'
 import { fetchSessions, type SessionHandler } from './fetch.ts'
 import type { FetchOptions } from './fetch/response.ts'
@@ -37,19 +37,7 @@ export interface NextCookies {
 }
 
 /** The same in a server action or a route handler, where cookies can be set. */
-export interface NextWritableCookies extends NextCookies {
-  set(name: string, value: string, options: NextCookieOptions): unknown
-}
-
-interface NextCookieOptions {
-  readonly httpOnly: true
-  readonly secure: boolean
-  readonly sameSite: 'lax' | 'strict' | 'none'
-  readonly path: string
-  readonly domain?: string
-  readonly maxAge?: number
-  readonly partitioned?: boolean
-}
+export interface NextWritableCookies extends NextCookies, CookieJar {}
 
 /** A session that can be looked at. */
 export type ReadSession<Data extends object> = Pick<
@@ -125,25 +113,10 @@ export function nextSessions<Data extends object = JsonObject>(
 
       function tell(): void {
         const change = exchanges.changeOf(session, before)
-        if (change) setCookie(cookies, settings!, change)
+        if (change) setCookie(cookies, settings!, change, true)
       }
     },
   }
-}
-
-function setCookie(cookies: NextWritableCookies, settings: CookieSettings, change: CookieChange): void {
-  const { name, secure, sameSite, path, domain, partitioned } = settings
-  const isDeleted = change === 'deleted'
-  const maxAge = isDeleted ? 0 : change.maxAge
-  cookies.set(name, isDeleted ? '' : change.value, {
-    httpOnly: true,
-    secure: secure === true,
-    sameSite,
-    path,
-    ...(domain === undefined ? {} : { domain }),
-    ...(maxAge === undefined ? {} : { maxAge }),
-    ...(partitioned ? { partitioned } : {}),
-  })
 }
 
 function isAnswer(error: unknown): boolean {

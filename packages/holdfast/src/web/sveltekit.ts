@@ -12,6 +12,7 @@
 import type { JsonObject } from '../sessions/dictionary.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import type { Awaitable } from '../store/contract.ts'
+import { type CookieJar, setCookie } from './cookie.ts'
 import { Exchanges, type WebOptions } from './exchange.ts'
 import { exchanged, webRequestOf } from './fetch/response.ts'
 
@@ -22,6 +23,7 @@ export type { AdoptOptions, WebOptions, WebRequest } from './exchange.ts'
 export interface SvelteKitEvent {
   readonly request: Request
   readonly locals: object
+  readonly cookies: CookieJar
   getClientAddress(): string
 }
 
@@ -43,9 +45,24 @@ export function svelteKitSession<Data extends object = JsonObject>(
   const exchanges = new Exchanges(sessions, options)
   return async ({ event, resolve }) => {
     const request = { ...webRequestOf(event.request), address: event.getClientAddress() }
-    return await exchanged(exchanges, request, (exchange) => {
+    return await exchanged(exchanges, request, async (exchange) => {
       Object.assign(event.locals, { session: exchange.session })
-      return resolve(event)
+      try {
+        return await resolve(event)
+      } catch (error) {
+        if (!isRedirect(error)) throw error
+        // SvelteKit makes the response, and takes over nothing but its own cookies.
+        await exchange.commit(error.status)
+        const { cookieChange: change } = exchange
+        if (change) setCookie(event.cookies, exchanges.cookie!, change, request.isSecure)
+        throw error
+      }
     })
   }
+}
+
+/** What `redirect()` throws: an answer where another hook does it. */
+function isRedirect(error: unknown): error is { readonly status: number } {
+  const { status, location } = (error ?? {}) as { readonly status?: unknown; readonly location?: unknown }
+  return typeof status === 'number' && status >= 300 && status < 400 && typeof location === 'string'
 }
