@@ -91,6 +91,13 @@ async function visited(t: TestContext, place: Pick<WebStore, 'make'>) {
   }
 }
 
+/** Throws what Next.js knows by its digest. */
+function thrown(digest: string | undefined): () => never {
+  return () => {
+    throw Object.assign(new Error('thrown'), { digest })
+  }
+}
+
 /** What `redirect('/')` throws. */
 function redirection(): Error {
   return Object.assign(new Error('NEXT_REDIRECT'), { digest: 'NEXT_REDIRECT;push;/;307;' })
@@ -313,23 +320,38 @@ describe('a route handler', () => {
     assert.deepEqual((await visit.next.readSession(cookies)).data, { theme: '?x' })
   })
 
-  it('redirects by a response: what redirect() throws passes, and nothing is stored', async () => {
-    const visit = new Visit()
-    const thrown = redirection()
-    const throwing = visit.next.withSession((_request, session) => {
-      session.set('theme', 'dark')
-      throw thrown
-    })
-    await assert.rejects(throwing(new Request('https://app.example/')), (error) => error === thrown)
-    assert.deepEqual(await visit.stage.records(), [])
-    const answering = visit.next.withSession((request, session) => {
-      session.set('theme', 'dark')
-      return Response.redirect(new URL('/', request.url), 303)
-    })
-    const response = await answering(new Request('https://app.example/'))
-    assert.deepEqual([response.status, response.headers.get('location')], [303, 'https://app.example/'])
-    assert.equal(response.headers.getSetCookie().length, 1)
-    assert.equal((await visit.stage.records()).length, 1)
+  it('ends by a response, redirect() or notFound(): what it changed is stored, and its cookie sent', async () => {
+    const ends: readonly [end: () => Response, status: number, location: string | null][] = [
+      [() => Response.redirect('https://app.example/', 303), 303, 'https://app.example/'],
+      [thrown('NEXT_REDIRECT;replace;/a;b?c;307;'), 307, '/a;b?c'],
+      [thrown('NEXT_REDIRECT;push;https://elsewhere.example/;308;'), 308, 'https://elsewhere.example/'],
+      [thrown('NEXT_HTTP_ERROR_FALLBACK;404'), 404, null],
+    ]
+    for (const [end, status, location] of ends) {
+      const visit = new Visit()
+      const handler = visit.next.withSession(async (_request, session) => {
+        await session.login('ada')
+        session.set('theme', 'dark')
+        return end()
+      })
+      const response = await handler(new Request('https://app.example/'))
+      assert.deepEqual([response.status, response.headers.get('location')], [status, location])
+      const [pair = ''] = response.headers.getSetCookie()[0]?.split(';') ?? []
+      const { user, data } = await visit.stage.sessions.load(pair.split('=')[1])
+      assert.deepEqual([user, data], ['ada', { theme: 'dark' }])
+    }
+  })
+
+  it('that fails in any other way stores nothing, and the error is for Next.js', async () => {
+    for (const digest of [undefined, 'DYNAMIC_SERVER_USAGE', 'NEXT_REDIRECT;of another form']) {
+      const visit = new Visit()
+      const failing = visit.next.withSession((_request, session) => {
+        session.set('theme', 'dark')
+        return thrown(digest)()
+      })
+      await assert.rejects(failing(new Request('https://app.example/')), { message: 'thrown', digest })
+      assert.deepEqual(await visit.stage.records(), [])
+    }
   })
 })
 

@@ -29,7 +29,7 @@ export type SessionHandler<
 /**
  * Makes a wrapper for handlers. What was changed is stored before the response is answered with; where that fails, a
  * response with the cause takes its place. What a handler throws is thrown on, and nothing is stored then; nor where it
- * answers nothing, as on Bun behind `server.upgrade`.
+ * answers nothing, as on Bun behind `server.upgrade`. A secret that the session was given before has no cookie then.
  *
  * @throws {InvalidOption} when an option can't be honoured.
  */

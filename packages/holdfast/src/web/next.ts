@@ -46,7 +46,10 @@ export type ReadSession<Data extends object> = Pick<
 >
 
 export interface NextSessions<Data extends object> {
-  /** Wraps a route handler, or the middleware. Redirect by a response: `redirect()` throws past it. */
+  /**
+   * Wraps a route handler, or the middleware. What was changed is stored, also where it ends by a `redirect()`. Where
+   * it fails nothing is, and who was logged in by it has no cookie: Next.js makes that response.
+   */
   readonly withSession: <Rest extends readonly unknown[]>(
     handler: SessionHandler<Data, Rest>,
   ) => (request: Request, ...rest: Rest) => Promise<Response>
@@ -86,8 +89,18 @@ export function nextSessions<Data extends object = JsonObject>(
     const old = oldCookie?.of(cookies.get(oldCookie.name)?.value)
     return await exchanges.sessionOf(credential, visit, old).load()
   }
+  const wrap = fetchSessions(sessions, options)
   return {
-    withSession: fetchSessions(sessions, options),
+    withSession: (handler) =>
+      wrap(async (request, session, ...rest) => {
+        try {
+          return await handler(request, session, ...rest)
+        } catch (error) {
+          const response = responseOf(error)
+          if (!response) throw error
+          return response
+        }
+      }),
     async readSession(cookies, client) {
       return await loaded(cookies, presented(cookies), client ? { client, canRotate: false } : {})
     },
@@ -120,6 +133,20 @@ export function nextSessions<Data extends object = JsonObject>(
 }
 
 function isAnswer(error: unknown): boolean {
+  return digestOf(error).startsWith('NEXT_')
+}
+
+/** What Next.js answers in a route handler that ends by `redirect()`, `notFound()` and the like. */
+function responseOf(error: unknown): Response | undefined {
+  const digest = digestOf(error)
+  const [, location = '', to] = /^NEXT_REDIRECT;[^;]*;(.+);(30[12378]);$/.exec(digest) ?? []
+  if (to !== undefined) return new Response(null, { status: Number(to), headers: { location } })
+  const [, status] = /^NEXT_HTTP_ERROR_FALLBACK;(4\d\d)$/.exec(digest) ?? []
+  return status === undefined ? undefined : new Response(null, { status: Number(status) })
+}
+
+/** What tells errors of Next.js's own from others. */
+function digestOf(error: unknown): string {
   const digest = (error as { readonly digest?: unknown } | undefined)?.digest
-  return typeof digest === 'string' && digest.startsWith('NEXT_')
+  return typeof digest === 'string' ? digest : ''
 }
