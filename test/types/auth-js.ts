@@ -10,7 +10,5 @@ declare const users: Adapter
 
 const adapter = authJsAdapter(store, users)
 expectTypeOf(adapter).toExtend<Adapter>()
-expectTypeOf(adapter.getSessionAndUser)
-  .returns.resolves.exclude<null>()
-  .toHaveProperty('user')
-  .toEqualTypeOf<AdapterUser>()
+const found = await adapter.getSessionAndUser('token')
+expectTypeOf(found!.user).toEqualTypeOf<AdapterUser>()

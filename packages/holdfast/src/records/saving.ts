@@ -23,14 +23,15 @@ export interface Changes {
  * What is done about a key that another request changed to another value than mine: `fail` refuses the save, `last`
  * takes mine, and a function makes one value of the three.
  */
-export type ConflictPolicy = 'fail' | 'last' | Readonly<Record<string, Merge>>
+export type ConflictPolicy<Data extends object = JsonObject> =
+  'fail' | 'last' | { readonly [Name in keyof Data & string]?: Merge<Exclude<Data[Name], undefined>> }
 
 /** Makes one value of two. `undefined` stands for "not there", as an argument and as the answer. */
-export type Merge = (values: {
-  readonly mine: Json | undefined
-  readonly theirs: Json | undefined
-  readonly before: Json | undefined
-}) => Json | undefined
+export type Merge<Value = Json> = (values: {
+  readonly mine: Value | undefined
+  readonly theirs: Value | undefined
+  readonly before: Value | undefined
+}) => Value | undefined
 
 /** The outcome of applying changes. */
 export type Applied =

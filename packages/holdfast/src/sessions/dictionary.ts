@@ -92,10 +92,9 @@ export abstract class Dictionary<Data extends object = JsonObject> {
    * @throws {MissingKey} when it isn't there and no other value was given.
    * @throws {SessionNotLoaded}
    */
-  pop<K extends keyof Data & string>(
-    name: K,
-    ...other: readonly [] | readonly [Data[K] | undefined]
-  ): Data[K] | undefined {
+  pop<K extends keyof Data & string>(name: K): Exclude<Data[K], undefined>
+  pop<K extends keyof Data & string, Other>(name: K, other: Other): Exclude<Data[K], undefined> | Other
+  pop(name: keyof Data & string, ...other: readonly unknown[]): unknown {
     if (!this.has(name)) {
       if (other.length === 0) throw new MissingKey(`the session has no key ${JSON.stringify(name)}`)
       return other[0]
@@ -106,9 +105,9 @@ export abstract class Dictionary<Data extends object = JsonObject> {
   }
 
   /** The value of a key, which is set first where it isn't there. @throws {InvalidValue} @throws {SessionNotLoaded} */
-  setDefault<K extends keyof Data & string>(name: K, value: Data[K]): Data[K] {
+  setDefault<K extends keyof Data & string>(name: K, value: Data[K]): Exclude<Data[K], undefined> {
     if (!this.has(name)) this.set(name, value)
-    return this.get(name) as Data[K]
+    return this.get(name) as Exclude<Data[K], undefined>
   }
 
   /** Drops everything, also what other requests add before this is saved. The session and its user stay. */

@@ -43,7 +43,7 @@ export interface SessionsOptions<Data extends object = JsonObject> {
   /** How old this process's knowledge of "log out everything of this user" may be. @default '1s' */
   readonly revocationBound?: Duration
   /** What is done where two requests changed the same key to different values. @default 'fail' */
-  readonly conflicts?: ConflictPolicy
+  readonly conflicts?: ConflictPolicy<Data>
   /**
    * Checks the data before it is stored, and makes the present form of what was stored before: a schema of any library
    * that speaks Standard Schema. Its output must be JSON, and must pass it again. Stored data that it refuses is not
@@ -125,7 +125,7 @@ export function sessionSettings<Data extends object>(options: SessionsOptions<Da
     graceCap: milliseconds(options.graceCap ?? '1d', 'graceCap'),
     retention: milliseconds(options.retention ?? '1d', 'retention'),
     markBound: positive(options.revocationBound ?? '1s', 'revocationBound'),
-    conflicts: options.conflicts ?? 'fail',
+    conflicts: (options.conflicts ?? 'fail') as ConflictPolicy,
     prefix,
     collection: options.collection ?? 'sessions',
     onEvent: options.onEvent ?? (() => undefined),
