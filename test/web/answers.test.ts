@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import http2, { type Http2ServerRequest, type Http2ServerResponse } from 'node:http2'
+import http2 from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { describe, it, type TestContext } from 'node:test'
 import { gzipSync } from 'node:zlib'
@@ -322,9 +322,8 @@ function compression(_request: unknown, answer: Answer, next: () => void): void 
 /** An application that notes each visit, over HTTP/2 without TLS. */
 async function overHttp2(t: TestContext, { sessions }: Place) {
   const withSession = sessionMiddleware(sessions)
-  const server = http2.createServer((request: Http2ServerRequest, response: Http2ServerResponse) => {
-    const answer = response as unknown as Answer
-    withSession(request as never, answer, (error) => {
+  const server = http2.createServer((request, answer) => {
+    withSession(request, answer, (error) => {
       if (error !== undefined) {
         answerRefused(answer, error)
         return

@@ -8,6 +8,7 @@
  */
 
 import type { IncomingMessage } from 'node:http'
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import type { JsonObject } from '../sessions/dictionary.ts'
 import type { Session } from '../sessions/session.ts'
 import type { Sessions } from '../sessions/sessions.ts'
@@ -26,8 +27,12 @@ export type WithSession<Data extends object = JsonObject> = IncomingMessage & { 
 /** By what a request was given its session. */
 const givenBy = Symbol('exchanges')
 
-/** What Connect and Express call. */
-export type Middleware = (request: IncomingMessage, answer: Answer, next: (error?: unknown) => void) => void
+/** What Connect, Express, and the servers of `node:http` and `node:http2` call. */
+export type Middleware = (
+  request: IncomingMessage | Http2ServerRequest,
+  answer: Answer | Http2ServerResponse,
+  next: (error?: unknown) => void,
+) => void
 
 /**
  * Puts `request.session` onto each request. The headers of the answer are held until what was changed is stored; where
@@ -41,7 +46,8 @@ export function sessionMiddleware<Data extends object = JsonObject>(
   options: NodeOptions = {},
 ): Middleware {
   const exchanges = new Exchanges(sessions, options)
-  return (request: IncomingMessage & { [givenBy]?: Exchanges<Data> }, answer, next) => {
+  // In its compatible form HTTP/2 has all that is asked for.
+  return ((request: IncomingMessage & { [givenBy]?: Exchanges<Data> }, answer: Answer, next) => {
     const before = request[givenBy]
     if (before?.sessions === sessions && before.cookie?.name === exchanges.cookie?.name) {
       next()
@@ -67,11 +73,12 @@ export function sessionMiddleware<Data extends object = JsonObject>(
       return
     }
     next()
-  }
+  }) as Middleware
 }
 
 /** An answer for who uses no framework: what `next` may be given where there is nothing after it. */
-export function answerRefused(answer: Answer, error: unknown): void {
+export function answerRefused(to: Answer | Http2ServerResponse, error: unknown): void {
+  const answer = to as Answer
   if (answer.headersSent) {
     answer.destroy()
     return
