@@ -6,6 +6,7 @@ import { digestOf } from '../../packages/holdfast/src/credentials/digest.ts'
 import type { JsonObject } from '../../packages/holdfast/src/records/envelope.ts'
 import { Sessions } from '../../packages/holdfast/src/sessions/sessions.ts'
 import { type KeyedOptions, KeyedSessions, type Kept } from '../../packages/holdfast/src/sessions/keyed.ts'
+import type { Json } from '../../packages/holdfast/src/store/codec.ts'
 import { never } from '../../packages/holdfast/src/store/record.ts'
 import { OldRows } from './keyed-stage.ts'
 import { hour, minute, Stage } from './stage.ts'
@@ -124,6 +125,17 @@ describe('sessions by secret id', () => {
     assert.equal(await keyed.destroyById(keyed.idOf('sid')), false)
     assert.equal(await keyed.destroyById('../sid'), false)
     assert.equal(await keyed.read('sid'), undefined)
+  })
+
+  it('are listed, however deep one of them is', async () => {
+    let deep: Json = 1
+    for (let i = 0; i < 3_000; i++) deep = { deep }
+    await keyed.create('deep', { deep }, soon)
+    await keyed.create('sid', { a: 1 }, soon)
+    assert.equal((await keyed.list()).sessions.length, 2)
+    const native = new Sessions(keyed.store, { collection: 'native' })
+    await native.start({ user: 'ada', data: { deep } })
+    assert.equal((await native.list({ user: 'ada' })).sessions.length, 1)
   })
 
   it('tell an audit of their beginning and their end', async () => {

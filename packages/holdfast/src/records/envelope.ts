@@ -13,6 +13,11 @@ import { type Instant, type Key, keyText, type Label, label, type StoredRecord }
 /** A plain JSON object. */
 export type JsonObject = Record<string, Json | undefined>
 
+/** A copy of what was stored, however deep: `structuredClone` gives up long before JSON does. */
+export function copyOf(data: JsonObject): JsonObject {
+  return JSON.parse(JSON.stringify(data)) as JsonObject
+}
+
 /** A secret that was rotated away, remembered so that late requests find its successor and theft is noticed. */
 export interface Predecessor {
   /** Digest of the secret. */

@@ -1,6 +1,6 @@
 /** A session in a list. */
 
-import type { JsonObject } from '../records/envelope.ts'
+import { copyOf, type JsonObject } from '../records/envelope.ts'
 import type { Entry } from '../records/records.ts'
 import type { Instant, Label } from '../store/record.ts'
 import { parted } from './dictionary.ts'
@@ -46,7 +46,7 @@ export function infoOf<Data extends object>(
     touchedAt: record.touchedAt,
     expiresAt: Math.min(record.expiresAt, envelope.absolute),
     methods: { ...methods },
-    data: structuredClone(data) as Partial<Data>,
+    data: copyOf(data) as Partial<Data>,
     ...(device ? { device } : {}),
     ...(envelope.user === undefined ? {} : { user: envelope.user }),
   }

@@ -9,7 +9,7 @@
 
 import { digestOf } from '../credentials/digest.ts'
 import { InvalidOption, RevokedMeanwhile, SessionGone } from '../errors.ts'
-import { filterLabels, type JsonObject } from '../records/envelope.ts'
+import { copyOf, filterLabels, type JsonObject } from '../records/envelope.ts'
 import type { EventListener } from '../records/events.ts'
 import { type Entry, type Found, Records } from '../records/records.ts'
 import { revokeByLabels } from '../records/revoking.ts'
@@ -362,7 +362,7 @@ function infoOf({ record, envelope }: Entry): KeyedInfo {
     createdAt: envelope.createdAt,
     touchedAt: record.touchedAt,
     expiresAt: Math.min(record.expiresAt, envelope.absolute),
-    data: structuredClone(envelope.data),
+    data: copyOf(envelope.data),
     ...(envelope.user === undefined ? {} : { user: envelope.user }),
   }
 }
