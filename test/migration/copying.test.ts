@@ -99,6 +99,15 @@ describe('copying old sessions', () => {
     assert.equal((await sessions.read(sid!))?.data['n'], 77)
   })
 
+  it('copies whatever JSON can say, however deep', async (t) => {
+    const place = await filePlace(t)
+    const odd = `-0,1e400,12345678901234567890,"\\ud800",${'['.repeat(3_000)}${']'.repeat(3_000)}`
+    await place.damage('odd', `{"__lastAccess":${Date.now()},"cookie":{},"values":[${odd}]}`)
+    await filled(t, place, 1)
+    const report = await copied(place.reader(), target(t))
+    assert.deepEqual([report.sessions, report.created, report.changed], [2, 2, 0])
+  })
+
   it('goes on near where it was ended, and keeps no id where it was', async (t) => {
     const place = await filePlace(t)
     const sids = await filled(t, place, 30)
