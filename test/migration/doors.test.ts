@@ -11,6 +11,7 @@ import theirs from 'express-session'
 import { fastify } from 'fastify'
 import type { OldSessionReader } from '../../packages/holdfast/src/sessions/keyed.ts'
 import { memoryStore } from '../../packages/holdfast/src/drivers/memory.ts'
+import { never } from '../../packages/holdfast/src/store/record.ts'
 import { sessionFileStoreSessions } from '../../packages/holdfast/src/migration/index.ts'
 import { session as ours } from '../../packages/holdfast/src/web/express.ts'
 import { holdfastStore } from '../../packages/holdfast/src/web/express-store.ts'
@@ -112,6 +113,26 @@ for (const [name, door] of Object.entries(doors)) {
     })
   })
 }
+
+it('a session that never ends there shows when its cookie ends', async (t) => {
+  const expires = new Date(Date.now() - 1_000)
+  const row = { data: { user: 'ada' }, cookie: { originalMaxAge: 60_000, expires: String(expires) } }
+  const old = {
+    description: 'connect-redis with disableTTL',
+    read: () => Promise.resolve({ ...row, expiresAt: never }),
+    remove: () => Promise.resolve(),
+  }
+  const below = memoryStore()
+  t.after(() => below.close())
+  const store = holdfastStore(below, { session: theirs, old })
+  const shown = await new Promise<{ cookie: { expires: Date } }>((resolve) => {
+    store.get('sid', (_, found) => {
+      resolve(found!)
+    })
+  })
+  const left = shown.cookie.expires.valueOf() - Date.now()
+  assert.ok(left > 0 && left <= 60_000, String(left))
+})
 
 describe('from session-file-store to @fastify/session over holdfast/express-store', () => {
   async function site(t: TestContext, store: unknown) {

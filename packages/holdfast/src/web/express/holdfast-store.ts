@@ -222,7 +222,9 @@ export class HoldfastStore extends Store {
     if (typeof age === 'number') {
       // What was taken over and not saved since is as another library stored it: it ends together with its cookie.
       const slack = cookie.expires === undefined ? this.#slack(age) : 0
-      cookie.expires = new Date(Math.max(kept.expiresAt - slack, systemClock.now()))
+      const now = systemClock.now()
+      // There it may never end, whatever its cookie says.
+      cookie.expires = new Date(Math.max(Math.min(kept.expiresAt - slack, now + age), now))
     }
     return session
   }
