@@ -393,7 +393,7 @@ describe('what another library has stored', () => {
 
 describe('settings of sessions by secret id', () => {
   it('that cannot be honoured are refused', () => {
-    const bad: KeyedOptions[] = [{ longest: 0 }, { revocationBound: 0 }]
+    const bad: KeyedOptions[] = [{ longest: 0 }, { revocationBound: 0 }, { conflicts: 'first' as never }]
     for (const options of bad) assert.throws(() => another(options), { code: 'HOLDFAST_INVALID_OPTION' })
     assert.throws(() => another({ retention: '5 bananas' as '5m' }), { code: 'HOLDFAST_INVALID_DURATION' })
   })

@@ -190,6 +190,8 @@ describe('the lifetime of a session', () => {
       { absolute: 0 },
       { touchEvery: -0.1 },
       { touchEvery: 1.1 },
+      { conflicts: 'merge' as never },
+      { conflicts: { basket: 'last' as never } },
       { touchEvery: Number.NaN },
       { prefix: '' },
       { prefix: 'a.b' },

@@ -5,7 +5,7 @@
  */
 
 import { isDeepStrictEqual } from 'node:util'
-import { ConflictingChange, InvalidValue, OutcomeUnknown } from '../errors.ts'
+import { ConflictingChange, InvalidOption, InvalidValue, OutcomeUnknown } from '../errors.ts'
 import type { Json } from '../store/codec.ts'
 import type { JsonObject } from './envelope.ts'
 
@@ -32,6 +32,16 @@ export type Merge<Value = Json> = (values: {
   readonly theirs: Value | undefined
   readonly before: Value | undefined
 }) => Value | undefined
+
+/** Refuses a policy that nobody knows: it would decide nothing. @throws {InvalidOption} */
+export function checkConflicts(policy: ConflictPolicy): void {
+  const isKnown =
+    typeof policy === 'object'
+      ? Object.values(policy).every((each) => typeof each === 'function')
+      : ['fail', 'last'].includes(policy)
+  if (!isKnown)
+    throw new InvalidOption("`conflicts` is 'fail', 'last' or an object with a function for each key")
+}
 
 /** The outcome of applying changes. */
 export type Applied =

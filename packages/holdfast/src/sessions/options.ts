@@ -5,7 +5,7 @@ import { type Duration, milliseconds } from '../duration.ts'
 import { InvalidOption } from '../errors.ts'
 import type { JsonObject } from '../records/envelope.ts'
 import type { EventListener } from '../records/events.ts'
-import type { ConflictPolicy } from '../records/saving.ts'
+import { checkConflicts, type ConflictPolicy } from '../records/saving.ts'
 import { type Instant, never } from '../store/record.ts'
 import { type BindingOptions, checkBinding } from './binding.ts'
 import { checkSchema, type SessionSchema } from './schema.ts'
@@ -102,7 +102,9 @@ export function sessionSettings<Data extends object>(options: SessionsOptions<Da
     throw new InvalidOption(`touchEvery is a fraction from 0 to 1, not ${String(touchEvery)}`)
   }
   const prefix = options.prefix ?? 'hfs_'
+  const conflicts = (options.conflicts ?? 'fail') as ConflictPolicy
   checkPrefix(prefix)
+  checkConflicts(conflicts)
   if (limit) checkLimit(limit)
   checkBinding(options.binding ?? {})
   if (options.schema) checkSchema(options.schema)
@@ -125,7 +127,7 @@ export function sessionSettings<Data extends object>(options: SessionsOptions<Da
     graceCap: milliseconds(options.graceCap ?? '1d', 'graceCap'),
     retention: milliseconds(options.retention ?? '1d', 'retention'),
     markBound: positive(options.revocationBound ?? '1s', 'revocationBound'),
-    conflicts: (options.conflicts ?? 'fail') as ConflictPolicy,
+    conflicts,
     prefix,
     collection: options.collection ?? 'sessions',
     onEvent: options.onEvent ?? (() => undefined),

@@ -3,7 +3,7 @@
 import { type Duration, milliseconds } from '../../duration.ts'
 import type { JsonObject } from '../../records/envelope.ts'
 import type { EventListener } from '../../records/events.ts'
-import type { ConflictPolicy } from '../../records/saving.ts'
+import { checkConflicts, type ConflictPolicy } from '../../records/saving.ts'
 import type { Instant } from '../../store/record.ts'
 import { namedUser } from '../login.ts'
 import { positive, positiveOrNever } from '../options.ts'
@@ -45,12 +45,14 @@ export interface KeyedSettings {
 /** @throws {InvalidOption} @throws {InvalidDuration} */
 export function keyedSettings(options: KeyedOptions): KeyedSettings {
   const { userOf } = options
+  const conflicts = options.conflicts ?? 'last'
+  checkConflicts(conflicts)
   return {
     collection: options.collection ?? 'sessions',
     retention: milliseconds(options.retention ?? (options.old ? '90d' : '1d'), 'retention'),
     longest: positiveOrNever(options.longest ?? 'never', 'longest'),
     markBound: positive(options.revocationBound ?? '1s', 'revocationBound'),
-    conflicts: options.conflicts ?? 'last',
+    conflicts,
     userOf: (data) => userOf && namedUser(userOf(data)),
   }
 }
