@@ -27,6 +27,28 @@ export const sessionObject = [
       titles: ['inside of a copy that another request has replaced'],
     },
     {
+      name: 'an outdated copy passes for a change of the newest one',
+      edits: [
+        {
+          file: 'sessions/working-copy.ts',
+          from: 'this.#outdated.includes(handed) ? undefined : this.#keys.get(name)',
+          to: 'this.#keys.get(name)',
+        },
+      ],
+      titles: ['of an outdated copy and of the newest one at once'],
+    },
+    {
+      name: 'what was merged is merged again after a save that failed',
+      edits: [
+        {
+          file: 'sessions/working-copy.ts',
+          from: 'each.base = each.taken ?? each.base\n      each.taken = undefined\n      this',
+          to: 'this',
+        },
+      ],
+      titles: ['that was merged is not merged again'],
+    },
+    {
       name: 'saving what nobody touched reads it',
       edits: [
         {
@@ -169,11 +191,22 @@ export const sessionObject = [
       edits: [
         {
           file: 'sessions/schema.ts',
-          from: '? { data, hidden } : { data: next, hidden: [] }',
-          to: '? { data: next, hidden: [] } : { data: next, hidden: [] }',
+          from: 'return { data, hidden: left }',
+          to: 'return { data: next, hidden: [] }',
         },
       ],
       titles: ['keys that it only leaves out stay stored'],
+    },
+    {
+      name: 'what a newer release has put in is removed where another key has an older form',
+      edits: [
+        {
+          file: 'sessions/schema.ts',
+          from: '...only(data, hidden)',
+          to: '...only(data, [])',
+        },
+      ],
+      titles: ['keys that have no part in the present form stay stored'],
     },
     {
       name: 'a message replaces what the schema refuses',
