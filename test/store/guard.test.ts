@@ -103,6 +103,15 @@ describe('opening and closing', () => {
     assert.equal(closed, 0)
   })
 
+  it('what it can do is known after close too, to those who were answered as it closed', async () => {
+    const { store } = guarded()
+    await store.open()
+    const reading = store.read(key)
+    await store.close()
+    assert.equal(await reading, undefined)
+    assert.equal(store.capabilities.cached, false)
+  })
+
   it('waits for what is under way before it closes', async () => {
     const order: string[] = []
     const { promise: until, resolve } = Promise.withResolvers<undefined>()

@@ -18,7 +18,7 @@ export class Opening {
     this.#margin = margin
   }
 
-  /** What was opened, or `undefined` as long as nothing is. */
+  /** What was opened, or `undefined` as long as nothing is. After {@link close} too, for those who were just answered. */
   get now(): Opened | undefined {
     return this.#opened
   }
@@ -67,7 +67,6 @@ export class Opening {
     await this.#pending?.catch(() => undefined)
     await this.#calls.idle()
     if (this.#opened) await this.#driver.close()
-    this.#opened = undefined
   }
 }
 
