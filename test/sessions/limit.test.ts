@@ -180,6 +180,20 @@ describe('a limit of sessions per user', () => {
     assert.equal((await liveOf(stage.sessions, 'ada')).length, 1)
   })
 
+  it('a login on a session that was there loses nothing of it where the count fails', async () => {
+    const stage = new Stage({ limit: { perUser: 1, over: 'oldest' } })
+    await stage.sessions.start({ user: 'ada' })
+    const session = await stage.sessions.start({ data: { basket: 1 } })
+    stage.plan = ({ operation }) => (operation === 'list' ? 'fail' : undefined)
+    await assert.rejects(session.login('ada'), { code: 'HOLDFAST_STORE_UNAVAILABLE' })
+    stage.plan = () => undefined
+    assert.deepEqual(session.data, { basket: 1 })
+    const again = await stage.sessions.load(session.credential)
+    assert.deepEqual(again.data, { basket: 1 })
+    await again.login('ada')
+    assert.deepEqual(await liveOf(stage.sessions, 'ada'), [again.id])
+  })
+
   it('that can’t be meant is refused', () => {
     for (const perUser of [0, -1, 1.5, Number.NaN]) {
       assert.throws(() => new Stage({ limit: { perUser, over: 'oldest' } }), {

@@ -38,7 +38,7 @@ export async function withinLimit(
   const release = await leases.acquire(`logins of ${user} in ${collection}`, patience)
   try {
     if (counted.limit.over === 'refuse') await needRoom(counted, user, entry)
-    await keepLimit(counted, user, await store())
+    await keepLimit(counted, user, await store(), entry === undefined)
   } finally {
     await release()
   }
@@ -51,13 +51,14 @@ async function needRoom(counted: Counted, user: string, entry: Entry | undefined
   if (others.length >= perUser) throw tooMany(user, others.length, perUser)
 }
 
-async function keepLimit(counted: Counted, user: string, entry: Entry): Promise<void> {
+async function keepLimit(counted: Counted, user: string, entry: Entry, isNew: boolean): Promise<void> {
   try {
     await endExcess(counted, user, entry)
   } catch (error) {
-    // Nobody is given its secret any more: it must not be one of those that count.
+    // Nobody is given the secret of a new one any more: it must not be one of those that count. One that was there
+    // before stays, for all that is in it: the next login counts it again.
     const isEnded = error instanceof TooManySessions || error instanceof SessionGone
-    if (!isEnded) await counted.end(entry.record.key.id, 'login failed').catch(() => undefined)
+    if (isNew && !isEnded) await counted.end(entry.record.key.id, 'login failed').catch(() => undefined)
     throw error
   }
 }

@@ -1,6 +1,6 @@
 /** A login: who logs in, and what was true when it began. */
 
-import { InvalidOption, InvalidValue } from '../errors.ts'
+import { InvalidOption, InvalidValue, RevokedMeanwhile, SessionGone, TooManySessions } from '../errors.ts'
 import { type Epochs, labelsOf, type Living } from '../records/envelope.ts'
 import type { Entry } from '../records/records.ts'
 import { type Label, orderedLabels } from '../store/record.ts'
@@ -19,6 +19,11 @@ export interface Login {
 /** Whether it is a login, and not only a user. */
 export function isBegun(login: Login | string): login is Login {
   return typeof (login as Partial<Login> | undefined | null)?.user === 'string'
+}
+
+/** Whether an error tells that the session of a login was ended again. */
+export function isTakenBack(error: unknown): boolean {
+  return error instanceof RevokedMeanwhile || error instanceof TooManySessions || error instanceof SessionGone
 }
 
 /** A number would be stored, and be nobody when it is read. @throws {InvalidOption} */

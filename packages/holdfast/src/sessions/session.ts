@@ -2,7 +2,7 @@
 
 import { assemble, mintSecret } from '../credentials/credential.ts'
 import { type Duration, milliseconds } from '../duration.ts'
-import { InvalidOption, InvalidValue, RevokedMeanwhile, SessionGone } from '../errors.ts'
+import { InvalidOption, InvalidValue, SessionGone } from '../errors.ts'
 import type { JsonObject } from '../records/envelope.ts'
 import type { Awaitable } from '../store/contract.ts'
 import type { Instant, Label } from '../store/record.ts'
@@ -17,7 +17,7 @@ import {
 } from './expiry.ts'
 import { type Device, deviceKept, type FactsChange, factsOf } from './facts.ts'
 import { type Arrival, Holding, type SessionHome } from './holding.ts'
-import { isAnother, isBegun, type Login } from './login.ts'
+import { isAnother, isBegun, isTakenBack, type Login } from './login.ts'
 import type { Held } from './held.ts'
 import { happening, type Pending, type Storing } from './storing.ts'
 
@@ -275,18 +275,16 @@ export class Session<Data extends object = JsonObject> extends Dictionary<Data> 
     const begun = isBegun(login) ? login : await holding.asked(holding.home.begin({ user: login }))
     await holding.inTurn(async () => {
       const { held } = holding
-      let isStored = false as boolean
       const store = async (): Promise<Held> => {
         await this.#storeLogin(held, begun, { methods, remember })
-        isStored = true
         return holding.held!
       }
       try {
         await holding.home.logIn(begun, held, store)
       } catch (error) {
-        // Refused before it was stored, it is what it was. Where it can't be told whether it was revoked meanwhile it
+        // Refused before it was stored, it is what it was. One that was there before and whose login can't be checked
         // stays as well, for all that is in it: whoever reads it looks again.
-        if (isStored || (holding.held !== held && error instanceof RevokedMeanwhile)) holding.forget()
+        if (holding.held !== held && (held === undefined || isTakenBack(error))) holding.forget()
         throw error
       }
       this.#tellLogin(methods)
