@@ -5,9 +5,11 @@ import { once } from 'node:events'
 import http2 from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { describe, it, type TestContext } from 'node:test'
+import { Readable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
 import connect from 'connect'
 import fastify, { type FastifyInstance } from 'fastify'
+import { H3 } from 'h3'
 import { Hono } from 'hono'
 import { cors } from 'hono/cors'
 import Koa from 'koa'
@@ -19,6 +21,7 @@ import { guard } from '../../packages/holdfast/src/store/guard.ts'
 import { withFaults } from '../../packages/holdfast/src/testing/faults.ts'
 import { fastifySession } from '../../packages/holdfast/src/web/fastify.ts'
 import { fetchSessions } from '../../packages/holdfast/src/web/fetch.ts'
+import { h3Session } from '../../packages/holdfast/src/web/h3.ts'
 import { honoSession } from '../../packages/holdfast/src/web/hono.ts'
 import { koaSession, type KoaSessionState } from '../../packages/holdfast/src/web/koa.ts'
 import { type Answer, answerRefused, sessionMiddleware } from '../../packages/holdfast/src/web/node.ts'
@@ -196,6 +199,68 @@ describe('the door of Koa', () => {
     assert.equal(headers.getSetCookie().length, 1)
     assert.equal(headers.get('cache-control'), 'private, max-age=60')
     assert.deepEqual(listOf(headers.get('vary')), ['accept', 'cookie'])
+  })
+})
+
+describe('a stream that is to be answered while its session is stored', () => {
+  /** One that fails before it is sent. */
+  function failing(place: Place): Readable {
+    const { promise, resolve } = Promise.withResolvers<undefined>()
+    place.writing = promise
+    const stream = new Readable({ read: () => undefined })
+    setImmediate(() => {
+      stream.once('close', () => setImmediate(() => resolve(undefined)))
+      stream.destroy(new Error('the stream fails on purpose'))
+    })
+    return stream
+  }
+
+  it('and fails ends no process: Fastify tells of the error, and Koa cuts the connection', async (t) => {
+    const place = new Place()
+    const app = await fastified(t, place)
+    app.get('/', (request, reply) => {
+      sessionOf(request).set('seen', 'yes')
+      return reply.send(failing(place))
+    })
+    assert.equal((await app.inject('/')).statusCode, 500)
+    const site = await koa(t, place, (context) => {
+      context.session.set('seen', 'yes')
+      context.body = failing(place)
+    })
+    await assert.rejects(ask(site.url), { message: 'fetch failed' })
+  })
+
+  it('is let go of where that fails', async (t) => {
+    const place = new Place()
+    place.isDown = true
+    const app = await fastified(t, place)
+    const stream = new Readable({ read: () => undefined })
+    app.get('/', (request, reply) => {
+      sessionOf(request).set('seen', 'yes')
+      return reply.send(stream)
+    })
+    assert.deepEqual([(await app.inject('/')).statusCode, stream.destroyed], [503, true])
+    let open = 0
+    const streamed = (session: Session): Response => {
+      open++
+      session.set('seen', 'yes')
+      const cancel = (): void => {
+        open--
+      }
+      return new Response(new ReadableStream({ cancel }))
+    }
+    const hono = new Hono<{ Variables: { session: Session } }>()
+    hono.use(honoSession(place.sessions))
+    hono.get('/', (c) => streamed(c.get('session')))
+    const h3 = new H3({ silent: true })
+    h3.use(h3Session(place.sessions) as never)
+    h3.get('/', (event) => streamed(sessionOf(event.context)))
+    const handler = fetchSessions(place.sessions)((_request, session) => streamed(session))
+    const request = new Request('https://app.example/')
+    for (const answer of [hono.request('/'), h3.request('/'), handler(request)]) {
+      assert.equal((await answer).status, 503)
+    }
+    assert.equal(open, 0)
   })
 })
 

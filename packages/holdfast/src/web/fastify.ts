@@ -11,6 +11,7 @@ import type { IncomingMessage } from 'node:http'
 import type { JsonObject } from '../sessions/dictionary.ts'
 import type { Session } from '../sessions/session.ts'
 import type { Sessions } from '../sessions/sessions.ts'
+import { holdBody, letGo } from './answer-body.ts'
 import { type AnswerHeaders, isOfOneAnswer } from './answer-headers.ts'
 import { type Exchange, Exchanges, type WebOptions, type WebRequest } from './exchange.ts'
 import { holdResponse } from './held-response.ts'
@@ -116,6 +117,7 @@ export function fastifySession(
       return
     }
     const fail = (error: unknown): void => {
+      letGo(payload)
       for (const name of Object.keys(reply.getHeaders())) if (isOfOneAnswer(name)) reply.removeHeader(name)
       refuse(reply, error, next)
     }
@@ -130,8 +132,12 @@ export function fastifySession(
       // Fastify takes it over first behind the hooks.
       if (isResponse) reply.code(payload.status)
       const waiting = commit.beforeHeaders()
-      if (waiting) waiting.then(end, fail)
-      else end()
+      if (!waiting) {
+        end()
+        return
+      }
+      holdBody(payload)
+      waiting.then(end, fail)
     } catch (error) {
       fail(error)
     }

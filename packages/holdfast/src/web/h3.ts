@@ -9,7 +9,8 @@
 
 import type { JsonObject } from '../sessions/dictionary.ts'
 import type { Sessions } from '../sessions/sessions.ts'
-import { type Carried, Exchanges } from './exchange.ts'
+import { letGo } from './answer-body.ts'
+import { type Carried, type Exchange, Exchanges } from './exchange.ts'
 import { addCarriedTo, carrying, type FetchOptions, webRequestOf } from './fetch/response.ts'
 import { refusal, type Refusal, withStatus } from './refusal.ts'
 
@@ -55,9 +56,8 @@ export function h3Session<Data extends object = JsonObject>(
         answer = answerable(error)
         isThrown = true
       }
-      const carried = await exchange.commit(
-        isThrown ? thrownStatus(answer) : statusOf(answer, event.res.status),
-      )
+      const status = isThrown ? thrownStatus(answer) : statusOf(answer, event.res.status)
+      const carried = await committed(exchange, status, answer)
       if (answer instanceof Response && !isThrown) return carrying(answer, carried)
       carry(event.res, answer, carried)
       if (isThrown) throw answer
@@ -65,6 +65,19 @@ export function h3Session<Data extends object = JsonObject>(
     } catch (error) {
       throw answerable(error)
     }
+  }
+}
+
+async function committed<Data extends object>(
+  exchange: Exchange<Data>,
+  status: number,
+  answer: unknown,
+): Promise<Carried> {
+  try {
+    return await exchange.commit(status)
+  } catch (error) {
+    letGo(answer)
+    throw error
   }
 }
 

@@ -12,6 +12,7 @@ import { HoldfastError } from '../errors.ts'
 import type { JsonObject } from '../sessions/dictionary.ts'
 import type { Session } from '../sessions/session.ts'
 import type { Sessions } from '../sessions/sessions.ts'
+import { letGo } from './answer-body.ts'
 import { isOfOneAnswer } from './answer-headers.ts'
 import { type Carried, Exchanges, type WebRequest } from './exchange.ts'
 import { carrying, type FetchOptions, refused, webRequestOf } from './fetch/response.ts'
@@ -55,6 +56,7 @@ export function honoSession<Data extends object = JsonObject>(
         return await exchange.commit(prepared.status)
       } catch (error) {
         forget(context)
+        letGo(prepared)
         // Those of the application's own middleware are for errors as well.
         const kept = [...prepared.headers].filter(([name]) => !isOfOneAnswer(name))
         context.res = new Response(null, { headers: kept })

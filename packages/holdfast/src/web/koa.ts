@@ -11,6 +11,7 @@ import type { IncomingMessage } from 'node:http'
 import type { JsonObject } from '../sessions/dictionary.ts'
 import type { Session } from '../sessions/session.ts'
 import type { Sessions } from '../sessions/sessions.ts'
+import { holdBody } from './answer-body.ts'
 import { Exchanges, type WebOptions } from './exchange.ts'
 import { holdResponse } from './held-response.ts'
 import { abandonOnClose, type Answer, committing, headerOf } from './node/answering.ts'
@@ -31,6 +32,7 @@ export interface KoaContext {
   readonly ip: string
   /** Whether Koa answers: false where the application does by itself. */
   readonly respond?: boolean
+  readonly body?: unknown
   onerror(error: Error): void
 }
 
@@ -71,6 +73,7 @@ export function koaSession<Data extends object = JsonObject>(
     if (context.respond === false || exchange.isCommitted) return
     // Here and not when Koa answers, so that the application's own middleware sees what goes wrong. What the answer
     // must carry is added when it is sent: behind everything that such middleware says.
+    holdBody(context.body)
     await stated(async () => {
       await commit.beforeHeaders()
     })

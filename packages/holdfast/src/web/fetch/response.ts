@@ -1,6 +1,7 @@
 /** Web-standard requests and responses, as an exchange needs them: shared by the doors that stand on them. */
 
 import type { Awaitable } from '../../store/contract.ts'
+import { letGo } from '../answer-body.ts'
 import { addCarried } from '../answer-headers.ts'
 import type { Carried, Exchange, Exchanges, WebOptions, WebRequest } from '../exchange.ts'
 import { refusal } from '../refusal.ts'
@@ -38,6 +39,7 @@ export async function exchanged<Data extends object, Answer extends Response | u
   try {
     return carrying(response, await exchange.commit(response.status))
   } catch (error) {
+    letGo(response)
     return refused(error)
   }
 }
