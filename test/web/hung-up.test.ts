@@ -25,13 +25,17 @@ const doors: Readonly<Record<string, Serve>> = {
     const middleware = sessionMiddleware(sessions, options)
     const listener = (request: IncomingMessage, answer: ServerResponse): void => {
       middleware(request, answer, () => {
-        void work(sessionOf(request), answer).then((text) => answer.end(text))
+        work(sessionOf(request), answer).then(
+          (text) => answer.end(text),
+          () => answer.writeHead(500).end(),
+        )
       })
     }
     return await served(listener)
   },
   Koa: async (sessions, options, work) => {
     const app = new Koa()
+    app.silent = true
     app.use(koaSession(sessions, options))
     app.use(async (context) => {
       context.body = await work(sessionOf(context), context.res)
@@ -59,6 +63,14 @@ for (const [name, serve] of Object.entries(doors)) {
       assert.equal((await stage.sessions.load(credential)).get('paid'), 'yes')
     })
 
+    it('and that fails lets go of it: nothing is stored', async (t) => {
+      const { stage, credential, isHungUp, fail } = await begun(t, serve)
+      await until('the client is gone', isHungUp)
+      fail()
+      await until('it has failed', () => isFree(stage, credential))
+      assert.equal((await stage.sessions.load(credential)).get('paid'), undefined)
+    })
+
     it('and that is never answered lets go of it', async (t) => {
       const { stage, credential, isHungUp } = await begun(t, serve)
       await until('the client is gone', isHungUp)
@@ -72,14 +84,14 @@ for (const [name, serve] of Object.entries(doors)) {
 async function begun(t: TestContext, serve: Serve) {
   const stage = new Stage()
   const { credential } = await stage.sessions.start({ user: 'ada' })
-  const { promise: answered, resolve: answer } = Promise.withResolvers<undefined>()
+  const { promise: answered, resolve: answer, reject } = Promise.withResolvers<undefined>()
   const { promise: arrived, resolve: arrive } = Promise.withResolvers<undefined>()
   let isHungUp = false
   const site = await serve(stage.sessions, { lock: () => '1m' }, async (session, response) => {
     void once(response, 'close').then(() => (isHungUp = true))
     arrive(undefined)
-    await answered
     session.set('paid', 'yes')
+    await answered
     return 'done'
   })
   t.after(() => site.close())
@@ -89,7 +101,13 @@ async function begun(t: TestContext, serve: Serve) {
   await arrived
   client.abort()
   await assert.rejects(asked, { name: 'AbortError' })
-  return { stage, credential, isHungUp: () => isHungUp, answer: () => answer(undefined) }
+  return {
+    stage,
+    credential,
+    isHungUp: () => isHungUp,
+    answer: () => answer(undefined),
+    fail: () => reject(new Error('it fails on purpose')),
+  }
 }
 
 /** Lets time pass, and what is done from time to time be done. */

@@ -32,6 +32,8 @@ export interface KoaContext {
   readonly ip: string
   /** Whether Koa answers: false where the application does by itself. */
   readonly respond?: boolean
+  /** Whether anybody can be answered. */
+  readonly writable: boolean
   readonly body?: unknown
   onerror(error: Error): void
 }
@@ -69,7 +71,13 @@ export function koaSession<Data extends object = JsonObject>(
       context.onerror(withStatus(error) as Error)
     })
     holdResponse(res, commit)
-    await next()
+    try {
+      await next()
+    } catch (error) {
+      // Koa answers nobody whose connection is gone.
+      if (!context.writable) await exchange.abandon()
+      throw error
+    }
     if (context.respond === false || exchange.isCommitted) return
     // Here and not when Koa answers, so that the application's own middleware sees what goes wrong. What the answer
     // must carry is added when it is sent: behind everything that such middleware says.
