@@ -95,7 +95,8 @@ export class HoldfastStore extends Store {
 
   touch(sid: string, session: object, callback?: Done): void {
     const { kept, last } = this.#sourceOf(session)
-    if (last) tell(last, callback)
+    // What is being saved ends when the session was to end before it was touched.
+    if (last) void last.then(() => this.touch(sid, session, callback))
     else if (kept) this.#prolong(sid, kept, session, callback)
     else {
       // `get` has not answered with it: then what is there counts.
