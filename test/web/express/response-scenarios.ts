@@ -124,6 +124,16 @@ export const ofResponses: readonly Scenario[] = [
     steps: ['/head', '/show'],
   },
   {
+    name: 'writeHead with pairs, after other headers',
+    app: (app) => {
+      app.get('/pairs', (_req, res) => {
+        res.setHeader('X-One', '1')
+        res.writeHead(202, [['X-More', 'more'] as never, ['Set-Cookie', 'one=1'] as never]).end('pairs')
+      })
+    },
+    steps: ['/pairs', '/set?a=1', '/pairs'],
+  },
+  {
     name: 'a cookie beside the session’s',
     app: (app) => {
       app.get('/cookies', (req, res) => {

@@ -243,7 +243,8 @@ class HeldResponse {
 
   /** What is left of a call's arguments when headers among them are taken over. */
   #taken(method: Method, given: Given): Given {
-    const takes = method === 'writeHead' && !this.#hasHeaders && this.#commit.addsHeaders
+    const takesPart = method === 'writeHead' && !this.#hasHeaders
+    const takes = takesPart && (this.#commit.addsHeaders || isOfPairs(given))
     return takes ? withoutHeaders(this.#res, given) : given
   }
 
@@ -326,6 +327,12 @@ function closedByProperties(res: ServerResponse): () => void {
       else Reflect.deleteProperty(res, name)
     }
   }
+}
+
+/** Node.js takes pairs only where no header was set before. */
+function isOfPairs(given: Given): boolean {
+  const headers = given.at(-1)
+  return Array.isArray(headers) && Array.isArray(headers[0])
 }
 
 /** Puts the headers that `writeHead` is given onto the response: what is added to them must not replace them. */
