@@ -47,6 +47,21 @@ export const ofSessions: readonly Scenario[] = [
     differs: 'what the application has saved is not saved a second time',
   },
   {
+    name: 'regenerate and save, and only then how long it lasts',
+    app: (app) => {
+      app.get('/login', (req, res) => {
+        req.session.regenerate(() => {
+          values(req)['user'] = 'ada'
+          req.session.save(() => {
+            req.session.cookie.maxAge = 10 * minute
+            res.redirect('/show')
+          })
+        })
+      })
+    },
+    steps: ['/set?a=1', '/login', '/cookie', '/show'],
+  },
+  {
     name: 'the id of a session that was regenerated opens nothing',
     app: (app) => {
       app.get('/old', (req, res) => {

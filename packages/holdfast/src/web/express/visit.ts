@@ -70,6 +70,8 @@ export class Visit implements Commit, SessionWatcher {
   #original: Snapshot | undefined
   /** What was stored last, by the application itself perhaps. */
   #saved: Snapshot | undefined
+  /** The settings of the cookie that the application itself has saved. */
+  #savedSettings: string | undefined
   #isTouched = false
   #isUnset = false
   #setCookie: string | undefined
@@ -101,6 +103,7 @@ export class Visit implements Commit, SessionWatcher {
   /** The application saves by itself. */
   saving(session: Session): void {
     this.#saved = snapshotOf(session)
+    this.#savedSettings = settingsOf(session)
   }
 
   beforeHeaders(): Promise<void> | undefined {
@@ -110,7 +113,7 @@ export class Visit implements Commit, SessionWatcher {
     this.#isTouched = true
     const now = snapshotOf(session)
     if (this.#setsCookie(session, now)) this.#setCookie = this.#cookieOf(session)
-    if (this.#mustSave(now)) return this.#save(session)
+    if (this.#mustSave(now) || this.#hasOtherSettings(session)) return this.#save(session)
     return this.#isFromClient && this.#hasId ? this.#touch(session) : undefined
   }
 
@@ -221,6 +224,12 @@ export class Visit implements Commit, SessionWatcher {
     return isUninitialized ? !isSame(this.#original, now) : !isSame(this.#saved, now)
   }
 
+  /** A login that has saved its new session may say only then how long it lasts: nothing else would tell the store. */
+  #hasOtherSettings(session: Session): boolean {
+    if (this.#savedSettings === undefined || this.#isFromClient || !this.#hasId) return false
+    return this.#savedSettings !== settingsOf(session)
+  }
+
   #setsCookie({ cookie }: Session, now: Snapshot): boolean {
     if (!this.#hasId) return false
     const { rolling, saveUninitialized, proxy } = this.#settings
@@ -253,6 +262,12 @@ function snapshotOf(session: Session): Snapshot {
   const values: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(session)) if (name !== 'cookie') values[name] = value
   return { id: session.id, text: JSON.stringify(values) }
+}
+
+/** The settings of its cookie as a text, without the time at which it ends where that follows from `maxAge`. */
+function settingsOf({ cookie }: Session): string {
+  const isReset = typeof cookie.originalMaxAge === 'number'
+  return JSON.stringify(cookie, (name, value: unknown) => (isReset && name === 'expires' ? undefined : value))
 }
 
 function isSame(a: Snapshot | undefined, b: Snapshot): boolean {
