@@ -57,6 +57,29 @@ for (const { name, skip, open } of oldKinds.filter((kind) => !kind.name.includes
 }
 
 describe('over stores that are made for express-session', () => {
+  it('and hold what is no session: reload fails, and load finds nothing', async (t) => {
+    const store = makeStore(ours)
+    const app = appWith({ store }, (routes) => {
+      routes.get('/set', (req, res) => {
+        values(req)['a'] = 1
+        res.send('set')
+      })
+      routes.get('/spoilt', (req, res, next) => {
+        store.set(req.sessionID, { a: 1 } as never, () => {
+          req.session.reload((error: Error) => {
+            store.load(req.sessionID, (failure, found) => {
+              if (failure) next(failure)
+              else res.json([error.message, typeof found])
+            })
+          })
+        })
+      })
+    })
+    const browser = new Browser(await serve(t, app))
+    await browser.get('/set')
+    assert.deepEqual(await browser.json('/spoilt'), ['failed to load session', 'undefined'])
+  })
+
   it('with a createSession of their own: what it adds is there, and methods answer with promises', async (t) => {
     const store = makeStore(theirs)
     const createSession = store.createSession.bind(store)

@@ -128,7 +128,7 @@ export class Session {
       const store = storeOf(this)
       store.get(this.id, (error, data) => {
         if (error) tell(error)
-        else if (!data) tell(new Error('failed to load session'))
+        else if (!isSession(data)) tell(new Error('failed to load session'))
         else {
           createSessionBy(store, this.req, data)
           tell()
@@ -177,6 +177,12 @@ function answer<S>(session: S, done: Done | undefined, work: (tell: Done) => voi
   // Who saves without waiting does not want to hear of it; who awaits it is told all the same.
   promise.catch(() => undefined)
   return promise
+}
+
+/** Whether a store has answered with a session. What somebody else has put there is none. */
+export function isSession(data: object | null | undefined): data is object {
+  const { cookie } = (data ?? {}) as { readonly cookie?: unknown }
+  return typeof cookie === 'object' && cookie !== null
 }
 
 /** Makes the session of a request of what a store has answered with. */

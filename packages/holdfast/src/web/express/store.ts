@@ -2,7 +2,14 @@
 
 import { EventEmitter } from 'node:events'
 import type { Cookie } from './cookie.ts'
-import { createSession, destroyAndGenerate, type Done, type Session, type SessionHolder } from './session.ts'
+import {
+  createSession,
+  destroyAndGenerate,
+  type Done,
+  isSession,
+  type Session,
+  type SessionHolder,
+} from './session.ts'
 
 /** A store with callbacks. Whoever extends it writes `get`, `set`, `destroy`, and `touch` if possible. */
 export interface Store extends EventEmitter {
@@ -46,7 +53,8 @@ const methods: Pick<Store, 'regenerate' | 'load' | 'createSession'> & ThisType<W
   load(sid, callback) {
     this.get(sid, (error, data) => {
       if (error) callback(error)
-      else if (data) callback(null, this.createSession({ sessionID: sid, sessionStore: this }, data as never))
+      else if (isSession(data))
+        callback(null, this.createSession({ sessionID: sid, sessionStore: this }, data as never))
       else callback()
     })
   },

@@ -14,6 +14,7 @@ import { isSecure, sentId } from './request.ts'
 import {
   createSessionBy,
   type Done,
+  isSession,
   Session,
   type SessionRequest,
   type SessionWatcher,
@@ -250,12 +251,6 @@ function addCookie(res: ServerResponse, cookie: string): void {
   const { appendHeader } = res as Partial<ServerResponse>
   if (appendHeader) Reflect.apply(appendHeader, res, ['Set-Cookie', cookie])
   else res.setHeader('Set-Cookie', [res.getHeader('Set-Cookie') ?? [], cookie].flat() as string[])
-}
-
-/** Whether a store has answered with a session. What somebody else has put there is none. */
-function isSession(data: object | null | undefined): data is object {
-  const { cookie } = (data ?? {}) as { readonly cookie?: unknown }
-  return typeof cookie === 'object' && cookie !== null
 }
 
 function snapshotOf(session: Session): Snapshot {
