@@ -261,6 +261,20 @@ export const ofOtherStores: readonly Scenario[] = [
   },
   {
     ...onlyCallbacks,
+    name: 'a store that writes into the session while it stores it',
+    options: (library) => {
+      const { get, set, destroy } = texts()
+      const noting = (sid: string, data: Data, done: Callback): void => {
+        data['stored'] = Number(data['stored'] ?? 0) + 1
+        set(sid, data, done)
+      }
+      return { resave: true, cookie: { maxAge: minute }, ...storeOf(library, { get, set: noting, destroy }) }
+    },
+    steps: ['/set?a=1', '/nothing'],
+    differs: 'what a store puts into a session while it stores it is no change',
+  },
+  {
+    ...onlyCallbacks,
     name: 'a store with a createSession of its own',
     options: (library) => {
       const own = storeOf(library, texts())
