@@ -20,7 +20,10 @@ expectTypeOf<session.SessionOptions>().toEqualTypeOf<SessionOptions>()
 expectTypeOf<session.Store>().toEqualTypeOf<Store>()
 
 const store: session.MemoryStore = new session.MemoryStore()
-export class Extended extends session.Store {}
+export abstract class Extended extends session.Store {}
+// @ts-expect-error -- it can neither read nor write
+export class Incomplete extends session.Store {}
+store.on('connect', () => undefined)
 session({ store })
 // @ts-expect-error -- no such type
 export type None = session.Nothing

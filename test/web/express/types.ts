@@ -41,7 +41,40 @@ export class OwnStore extends Store {
   }
 }
 
+/** A store as it was written against the types of express-session, with a type of what it keeps. */
+interface Kept extends theirs.SessionData {
+  readonly views?: number
+}
+export class OldStore extends session.Store {
+  override get(_sid: string, callback: (error: unknown, session?: Kept | null) => void): void {
+    callback(null)
+  }
+  set(_sid: string, _session: Kept, callback?: (error?: unknown) => void): void {
+    callback?.()
+  }
+  override destroy(_sid: string, callback?: (error?: unknown) => void): void {
+    callback?.()
+  }
+  override touch(_sid: string, _session: Kept, callback?: () => void): void {
+    callback?.()
+  }
+}
+
+/** Options that are put together piece by piece, and stores by the type that they have in common. */
+export function configured(isProduction: boolean): RequestHandler {
+  const options: session.SessionOptions = { secret: 'x', cookie: {} }
+  if (isProduction) options.cookie = { secure: true }
+  options.name = 'sid'
+  options.store = new OldStore()
+  const store: session.Store = new MemoryStore()
+  store.get('x', (_error, found) => found?.cookie.maxAge)
+  store.destroy('x')
+  options.store = store
+  return session(options)
+}
+
 app.use(session({ store: new OwnStore() }))
+app.use(session({ store: new OldStore() }))
 expectTypeOf(session).toBeCallableWith({})
 expectTypeOf<ReturnType<typeof session>>().toExtend<RequestHandler>()
 expectTypeOf<NonNullable<SessionOptions['user']>>().parameters.toEqualTypeOf<[JsonObject]>()

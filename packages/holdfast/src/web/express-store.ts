@@ -108,7 +108,7 @@ class Origin {
 const carrier = '~holdfast'
 
 interface Carrying {
-  cookie?: Record<string, unknown>
+  cookie?: { originalMaxAge?: unknown; [carrier]?: unknown }
   [carrier]?: unknown
 }
 

@@ -27,7 +27,7 @@ export type { HoldfastStoreOptions } from './express/holdfast-store.ts'
 export type { SessionOptions } from './express/options.ts'
 export type { CallbackStore, Done, SessionData, SessionHolder, SessionRequest } from './express/session.ts'
 export type { Secret } from './express/signature.ts'
-export type { StoreConstructor } from './express/store.ts'
+export type { StoreConstructor, StoredSession } from './express/store.ts'
 
 /** What Express and Connect call. */
 export type SessionMiddleware = (req: IncomingMessage, res: ServerResponse, next: Done) => void

@@ -14,7 +14,7 @@ import type { Json } from '../../store/codec.ts'
 import type { Awaitable } from '../../store/contract.ts'
 import type { Cookie } from './cookie.ts'
 import { type Done, isUnstored, setSource, sourceOf } from './session.ts'
-import { Store } from './store.ts'
+import { Store, type StoredSession } from './store.ts'
 
 /** Settings of a session that has no `maxAge`, and of prolonging. */
 export interface HoldfastStoreOptions {
@@ -68,7 +68,7 @@ export class HoldfastStore extends Store {
     }
   }
 
-  get(sid: string, callback: (error?: unknown, session?: object | null) => void): void {
+  get(sid: string, callback: (error?: unknown, session?: StoredSession | null) => void): void {
     let kept: Awaitable<Kept | undefined>
     try {
       kept = this.keyed.read(sid)
@@ -93,7 +93,7 @@ export class HoldfastStore extends Store {
     tell(saved, callback)
   }
 
-  touch(sid: string, session: object, callback?: Done): void {
+  override touch(sid: string, session: object, callback?: Done): void {
     const { kept, last } = this.#sourceOf(session)
     // What is being saved ends when the session was to end before it was touched.
     if (last) void last.then(() => this.touch(sid, session, callback))
@@ -114,8 +114,11 @@ export class HoldfastStore extends Store {
   }
 
   /** All sessions, without their ids, which the store doesn't know. */
-  all(
-    callback?: (error?: unknown, sessions?: readonly object[] | Readonly<Record<string, object>>) => void,
+  override all(
+    callback?: (
+      error?: unknown,
+      sessions?: readonly StoredSession[] | Readonly<Record<string, StoredSession>>,
+    ) => void,
   ): void {
     answer(
       this.each((info) => this.sessionOf(info)),
@@ -123,14 +126,14 @@ export class HoldfastStore extends Store {
     )
   }
 
-  length(callback: (error?: unknown, length?: number) => void): void {
+  override length(callback: (error?: unknown, length?: number) => void): void {
     answer(
       this.each(() => 1).then((found) => found.length),
       callback,
     )
   }
 
-  clear(callback?: Done): void {
+  override clear(callback?: Done): void {
     tell(
       this.each((info) => info.id).then(async (ids) => {
         for (const id of ids) await this.keyed.destroyById(id)
@@ -216,7 +219,7 @@ export class HoldfastStore extends Store {
   }
 
   /** A session as it is shown: a copy, with the time at which its cookie ends. */
-  protected sessionOf(kept: Pick<Kept, 'data' | 'expiresAt'>): object {
+  protected sessionOf(kept: Pick<Kept, 'data' | 'expiresAt'>): StoredSession {
     const session = copied(kept.data) as JsonObject & { cookie?: object }
     const cookie = (session.cookie ??= usualCookie()) as { originalMaxAge?: unknown; expires?: unknown }
     const age = cookie.originalMaxAge
@@ -227,10 +230,10 @@ export class HoldfastStore extends Store {
       // There it may never end, whatever its cookie says.
       cookie.expires = new Date(Math.max(Math.min(kept.expiresAt - slack, now + age), now))
     }
-    return session
+    return session as unknown as StoredSession
   }
 
-  #shown(kept: Kept): object {
+  #shown(kept: Kept): StoredSession {
     const session = this.sessionOf(kept)
     setSource(session, new Source(this, kept))
     return session

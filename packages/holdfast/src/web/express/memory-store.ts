@@ -6,6 +6,7 @@ import { maxValueBytes } from '../../store/record.ts'
 import { sweepAll } from '../../store/sweep.ts'
 import { HoldfastStore, type HoldfastStoreOptions } from './holdfast-store.ts'
 import type { Done } from './session.ts'
+import type { StoredSession } from './store.ts'
 
 /** After so many saves what has expired is swept. */
 const tidyEvery = 1_000
@@ -30,7 +31,9 @@ export class MemoryStore extends HoldfastStore {
   }
 
   /** All sessions by their secret ids. */
-  override all(callback?: (error?: unknown, sessions?: Readonly<Record<string, object>>) => void): void {
+  override all(
+    callback?: (error?: unknown, sessions?: Readonly<Record<string, StoredSession>>) => void,
+  ): void {
     this.each((info) => [this.#sids.get(info.id) ?? info.id, this.sessionOf(info)] as const).then(
       (sessions) => callback?.(null, Object.fromEntries(sessions)),
       (error: unknown) => callback?.(error),

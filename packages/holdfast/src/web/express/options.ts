@@ -18,49 +18,49 @@ import type { Secret } from './signature.ts'
 /** Settings of the middleware: those of express-session, and below them what a Holdfast store can do besides. */
 export interface SessionOptions {
   /** What the cookie is signed with. Of several the first signs, and all verify. Required. */
-  readonly secret?: Secret | readonly Secret[]
+  secret?: Secret | readonly Secret[]
   /** Settings of the cookie. @default { path: '/', httpOnly: true, secure: false, maxAge: null } */
-  readonly cookie?: CookieSetting
+  cookie?: CookieSetting
   /** Draws the id of a new session. It is the secret: nobody must be able to guess it. @default 192 random bits */
-  readonly genid?: OfRequest<string>
+  genid?: OfRequest<string>
   /** The name of the cookie. @default 'connect.sid' */
-  readonly name?: string | undefined
+  name?: string | undefined
   /** What `name` was called before. */
-  readonly key?: string | undefined
+  key?: string | undefined
   /** Whether `X-Forwarded-Proto` is believed. @default what Express is told by 'trust proxy' */
-  readonly proxy?: boolean | undefined
+  proxy?: boolean | undefined
   /** Stores a session in each request, whether it was changed or not. @default true, which is deprecated */
-  readonly resave?: boolean | null | undefined
+  resave?: boolean | null | undefined
   /** Sets the cookie in each response. @default false */
-  readonly rolling?: boolean | undefined
+  rolling?: boolean | undefined
   /** Stores a new session that nobody has written to. @default true, which is deprecated */
-  readonly saveUninitialized?: boolean | null | undefined
+  saveUninitialized?: boolean | null | undefined
   /** What becomes of the session when `req.session` is deleted or set to null. @default 'keep' */
-  readonly unset?: 'destroy' | 'keep' | undefined
+  unset?: 'destroy' | 'keep' | undefined
   /**
    * Where sessions are kept: a Holdfast store, `KeyedSessions` over one, or a store with callbacks.
    *
    * @default a `MemoryStore`
    */
-  readonly store?: AnyStore | KeyedSessions | CallbackStore | undefined
+  store?: AnyStore | KeyedSessions | CallbackStore | undefined
 
   /**
    * What is done while the store can't be asked: the request fails with 503, or goes on without `req.session`. A store
    * with callbacks says so by `disconnect`. @default 'fail'
    */
-  readonly outage?: 'fail' | 'continue'
+  outage?: 'fail' | 'continue'
   /** Names the user of a session, by whom it is then listed and revoked. Only with a Holdfast store. */
-  readonly user?: (session: JsonObject) => string | undefined
+  user?: (session: JsonObject) => string | undefined
   /** How long an unused session is kept that has no `maxAge`. Only with a Holdfast store. @default '1d' */
-  readonly idle?: Duration
+  idle?: Duration
   /** A session is prolonged at most once per this fraction of its time. Only with a Holdfast store. @default 0.1 */
-  readonly touchEvery?: number
+  touchEvery?: number
   /** What is done where two requests changed the same key. Only with a Holdfast store. @default 'last' */
-  readonly conflicts?: ConflictPolicy
+  conflicts?: ConflictPolicy
   /** Takes over what another library has stored. Only with a Holdfast store. */
-  readonly old?: OldSessionReader
+  old?: OldSessionReader
   /** Hears what an operator should know of. Only with a Holdfast store. */
-  readonly onEvent?: EventListener
+  onEvent?: EventListener
 }
 
 /** The settings, checked. */

@@ -1,7 +1,7 @@
 /** `Store`: what stores with callbacks extend, as a class or in the manner of old. */
 
 import { EventEmitter } from 'node:events'
-import type { Cookie } from './cookie.ts'
+import type { CookieOptions } from './cookie.ts'
 import {
   createSession,
   destroyAndGenerate,
@@ -12,30 +12,39 @@ import {
 } from './session.ts'
 
 /** A store with callbacks. Whoever extends it writes `get`, `set`, `destroy`, and `touch` if possible. */
-export interface Store extends EventEmitter {
+declare abstract class AbstractStore extends EventEmitter {
   /** Begins a new session for a request: set by the middleware. */
   generate: (req: never) => void
+  /** Answers with the session, or with nothing where there is none. */
+  abstract get(sid: string, callback: (error?: unknown, session?: StoredSession | null) => void): void
+  /** Stores it, whether it is there or not. */
+  abstract set(sid: string, session: StoredSession, callback?: Done): void
+  abstract destroy(sid: string, callback?: Done): void
+  /** Prolongs it. */
+  touch?(sid: string, session: StoredSession, callback?: Done): void
+  all?(callback: (error?: unknown, sessions?: SessionList | null) => void): void
+  length?(callback: (error?: unknown, length?: number) => void): void
+  clear?(callback?: Done): void
   /** Destroys the session of a request and begins a new one. */
   regenerate(req: SessionHolder, callback: Done): void
   /** Reads a session without a request: for WebSockets, say. */
   load(sid: string, callback: (error?: unknown, session?: Session) => void): void
   /** Makes the session of a request of stored data. */
-  createSession(req: SessionHolder, data: { cookie: Cookie | object }): Session
+  createSession(req: SessionHolder, data: { cookie: object }): Session
 }
 
-/** What there is to call or to extend. */
-export interface StoreConstructor {
-  new (): Store
-  (this: unknown): void
-  readonly prototype: Store
+/** What stores keep of a session: its values, beside the settings of its cookie. */
+export interface StoredSession {
+  cookie: CookieOptions & { originalMaxAge?: number | null | undefined }
 }
 
-/** What a store that was written against this brings. */
-interface Written extends Store {
-  get(sid: string, callback: (error?: unknown, session?: object | null) => void): unknown
-  set(sid: string, session: object, callback?: Done): unknown
-  destroy(sid: string, callback?: Done): unknown
-}
+/** All sessions; by their ids, where the store knows them. */
+type SessionList = readonly StoredSession[] | Readonly<Record<string, StoredSession>>
+
+export type Store = AbstractStore
+
+/** What there is to extend, or to call. */
+export type StoreConstructor = typeof AbstractStore & ((this: unknown) => void)
 
 // A function and not a class: old stores call it on themselves, `Store.call(this)`.
 function construct(this: unknown): void {
@@ -46,7 +55,7 @@ Object.defineProperty(construct, 'name', { value: 'Store' })
 Object.setPrototypeOf(construct, EventEmitter)
 Object.setPrototypeOf(construct.prototype as object, EventEmitter.prototype)
 
-const methods: Pick<Store, 'regenerate' | 'load' | 'createSession'> & ThisType<Written> = {
+const methods: Pick<Store, 'regenerate' | 'load' | 'createSession'> & ThisType<Store> = {
   regenerate(req, callback) {
     destroyAndGenerate(this, req, callback)
   },
@@ -54,7 +63,7 @@ const methods: Pick<Store, 'regenerate' | 'load' | 'createSession'> & ThisType<W
     this.get(sid, (error, data) => {
       if (error) callback(error)
       else if (isSession(data))
-        callback(null, this.createSession({ sessionID: sid, sessionStore: this }, data as never))
+        callback(null, this.createSession({ sessionID: sid, sessionStore: this }, data))
       else callback()
     })
   },
