@@ -52,7 +52,7 @@ export const settingsTable = {
     '--session-absolute <duration>',
     '12h',
     duration(1000, 400 * day),
-    { says: 'a session ends this long after it began, however busy it is' },
+    { says: 'a session ends this long after its login, however busy it is' },
   ),
   sweepEvery: setting(
     'HOLDFAST_SWEEP_EVERY',
