@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
 import { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { Command } from 'commander'
-import { exitCodes } from '../../packages/server/src/cli/exit-codes.ts'
+import { HoldfastError } from 'holdfast'
+import { exitCodeOf, exitCodes } from '../../packages/server/src/cli/exit-codes.ts'
 import { createProgram } from '../../packages/server/src/cli/program.ts'
 import type { Setting } from '../../packages/server/src/configuration/kinds.ts'
 import { settingKeys, settingsTable } from '../../packages/server/src/configuration/settings.ts'
@@ -57,6 +58,25 @@ function program(): Command {
   })
 }
 
+/** The codes of the errors that the server's package has beside those of the library. */
+async function ownErrors(): Promise<readonly string[]> {
+  const folder = join(root, 'packages/server/src')
+  const files = (await readdir(folder, { recursive: true })).filter((file) => file.endsWith('.ts'))
+  const sources = await Promise.all(files.map((file) => readFile(join(folder, file), 'utf8')))
+  return sources.flatMap((source) =>
+    [...source.matchAll(/code = '(HOLDFAST_\w+)'/g)].map(([, code]) => code!),
+  )
+}
+
+class Failed extends HoldfastError {
+  readonly code: string
+
+  constructor(code: string) {
+    super(code)
+    this.code = code
+  }
+}
+
 describe('the documentation agrees with the code', () => {
   it('docs/configuration.md has every setting with its flag, variable and default, and no other', async () => {
     const documented = rows(await page('docs/configuration.md'), 'key', 'flag', 'environment', 'default')
@@ -89,6 +109,12 @@ describe('the documentation agrees with the code', () => {
     assert.deepEqual(documented, Object.entries(exitCodes))
   })
 
+  it('docs/cli.md has every error of the command line’s own with its exit code, and no other', async () => {
+    const documented = rows(await page('docs/cli.md'), 'error', 'exit code')
+    const real = (await ownErrors()).map((code) => [code, String(exitCodeOf(new Failed(code)))])
+    assert.deepEqual(documented.map((cells) => cells.slice(0, 2)).toSorted(), real.toSorted())
+  })
+
   it('docs/service.md has every route, and no other', async () => {
     const service = await new InProcess().start()
     const { paths } = (await service.expect(200, 'GET', '/openapi.json')) as unknown as {
@@ -118,13 +144,18 @@ describe('the documentation agrees with the code', () => {
       for (const { long } of command.options) if (long) known.add(long)
     }
     const variables = new Set<string>(settingKeys.map((key) => settingsTable[key].variable))
+    const own = await ownErrors()
     for (const path of pages) {
       const text = await page(path)
       for (const [flag] of text.matchAll(/(?<![\w-])--[a-z][a-z-]*/g))
         assert.ok(known.has(flag), `${path}: ${flag}`)
       for (const [name] of text.matchAll(/HOLDFAST_[A-Z_]+/g)) {
         const exists =
-          name in statuses || variables.has(name) || name === 'HOLDFAST_CONFIG' || name === 'HOLDFAST_'
+          name in statuses ||
+          own.includes(name) ||
+          variables.has(name) ||
+          name === 'HOLDFAST_CONFIG' ||
+          name === 'HOLDFAST_'
         assert.ok(exists, `${path}: ${name}`)
       }
     }
