@@ -50,6 +50,22 @@ describe('the documentation', () => {
     assert.deepEqual(broken, [])
   })
 
+  it('has no duration that the library would not take', () => {
+    const refused = pages().flatMap((page) =>
+      [...readFileSync(page, 'utf8').matchAll(/'(\d[\d.]*[a-zA-Z]+)'/g)]
+        .map((match) => match[1]! as holdfast.Duration)
+        .filter((text) => {
+          try {
+            return holdfast.milliseconds(text) < 0
+          } catch {
+            return true
+          }
+        })
+        .map((text) => `${relative(root, page)}: ${text}`),
+    )
+    assert.deepEqual(refused, [])
+  })
+
   it('lists every decision', () => {
     const folder = join(root, 'docs/decisions')
     const listed = readFileSync(join(folder, 'README.md'), 'utf8')
