@@ -24,6 +24,6 @@ export abstract class Extended extends session.Store {}
 // @ts-expect-error -- it can neither read nor write
 export class Incomplete extends session.Store {}
 store.on('connect', () => undefined)
-session({ store })
+session({ store, user: (data: { passport?: { user?: string } }) => data.passport?.user })
 // @ts-expect-error -- no such type
 export type None = session.Nothing
