@@ -1,7 +1,7 @@
 /** What a session is known to hold. Checked by `tsc`, never run. */
 
 import { expectTypeOf } from 'expect-type'
-import { type Json, type Session, Sessions, type Store } from 'holdfast'
+import { type Followed, type Json, type Session, Sessions, type Store } from 'holdfast'
 import { z } from 'zod'
 
 interface Visit {
@@ -38,3 +38,6 @@ expectTypeOf((await checked.load(undefined)).get('visits')).toEqualTypeOf<number
 new Sessions<Visit>(store, { conflicts: { bakset: () => [] } })
 // @ts-expect-error -- no such value
 new Sessions<Visit>(store, { conflicts: { theme: () => 'pink' } })
+
+// What is answered can be named in an application's own declarations.
+expectTypeOf(await merging.follow(session)).toEqualTypeOf<Followed>()

@@ -18,6 +18,7 @@ export type { Flash } from './sessions/dictionary.ts'
 export { Dictionary } from './sessions/dictionary.ts'
 export type { Expiry, ExpiryQuestion } from './sessions/expiry.ts'
 export type { Client, Device } from './sessions/facts.ts'
+export type { Followed } from './sessions/following.ts'
 export type { SessionInfo } from './sessions/info.ts'
 export type {
   Kept,
