@@ -3,14 +3,18 @@
  *
  * ```ts
  * const open = socketSessions(new Sessions(store))
- * server.on('upgrade', async (request, socket, head) => {
- *   const { session, signal } = await open(request)
- *   if (session.user === undefined) return socket.end('HTTP/1.1 401 Unauthorized\r\n\r\n')
- *   sockets.handleUpgrade(request, socket, head, (ws) => {
- *     const close = () => ws.close(4401, 'the session has ended')
- *     if (signal.aborted) close()
- *     else signal.addEventListener('abort', close)
- *   })
+ * server.on('upgrade', (request, socket, head) => {
+ *   open(request).then(
+ *     ({ session, signal }) => {
+ *       if (session.user === undefined) return socket.end('HTTP/1.1 401 Unauthorized\r\n\r\n')
+ *       sockets.handleUpgrade(request, socket, head, (ws) => {
+ *         const close = () => ws.close(4401, 'the session has ended')
+ *         if (signal.aborted) close()
+ *         else signal.addEventListener('abort', close)
+ *       })
+ *     },
+ *     (error) => refuseUpgrade(socket, error),
+ *   )
  * })
  * ```
  */
