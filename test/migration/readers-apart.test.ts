@@ -127,15 +127,22 @@ describe('reading sessions of connect-mongo, apart', { skip: withoutServer(mongo
       assert.deepEqual((await old.read(sid))?.data, { a: { b: 1 } })
       assert.equal((await old.scan()).sessions.length, 1)
       const blind = connectMongoSessions(client, { dbName, collectionName })
-      for (const ask of [() => blind.read(sid), () => blind.scan()]) {
-        await assert.rejects(ask, (error) => {
-          assert.ok(error instanceof StoreMisconfigured)
-          return error.message.includes('are encrypted')
-        })
+      const others = [
+        createKrupteinAdapter({ secret: 'another squirrel' }),
+        createWebCryptoAdapter({ secret: 'another squirrel' }),
+      ].map((cryptoAdapter) => connectMongoSessions(client, { dbName, collectionName, cryptoAdapter }))
+      // With another key it is no answer either: everybody would be logged out.
+      for (const each of [blind, ...others]) {
+        for (const ask of [() => each.read(sid), () => each.scan()]) {
+          await assert.rejects(ask, (error) => {
+            assert.ok(error instanceof StoreMisconfigured)
+            return error.message.includes('are encrypted')
+          })
+        }
       }
-      const cryptoAdapter = createKrupteinAdapter({ secret: 'another squirrel' })
-      const wrong = connectMongoSessions(client, { dbName, collectionName, cryptoAdapter })
-      assert.equal(await wrong.read(sid), undefined)
+      const plain = { _id: 'plain', session: '{"cookie":{}}', expires: new Date(Date.now() + 60_000) }
+      await client.db(dbName).collection<{ _id: string }>(collectionName).insertOne(plain)
+      assert.equal(await old.read('plain'), undefined)
     })
   }
 

@@ -132,14 +132,24 @@ class ConnectMongo implements OldSessions {
     return this.#reading.live(sid, this.#reading.content(sid, text), expiresAt)
   }
 
-  /** The session as JSON; `undefined` when it is malformed. */
+  /** The session as JSON; `undefined` when it is malformed. @throws {StoreMisconfigured} when its key is another one. */
   async #text(sid: string, session: unknown): Promise<string | undefined> {
-    const { cryptoAdapter } = this.#options
+    if (typeof session === 'string') return await this.#decrypted(sid, session)
     try {
-      if (typeof session !== 'string') return JSON.stringify(session ?? null)
-      return cryptoAdapter ? innermost(await cryptoAdapter.decrypt(session)) : session
+      return JSON.stringify(session ?? null)
     } catch {
-      this.#reading.malformed(sid, 'it is not JSON, or not encrypted with this key')
+      this.#reading.malformed(sid, 'it is not JSON')
+      return undefined
+    }
+  }
+
+  async #decrypted(sid: string, text: string): Promise<string | undefined> {
+    const { cryptoAdapter } = this.#options
+    if (!cryptoAdapter) return text
+    try {
+      return innermost(await cryptoAdapter.decrypt(text))
+    } catch (cause) {
+      this.#reading.undecrypted(sid, text, cause)
       return undefined
     }
   }

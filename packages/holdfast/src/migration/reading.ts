@@ -57,12 +57,12 @@ export class Reading {
   /** Parses what was stored; `undefined` for what is no session. @throws {StoreMisconfigured} when it is encrypted. */
   content(sid: string, text: string): Content | undefined {
     const stored = this.#parsed(sid, text)
+    if (looksEncrypted(stored, text)) throw this.#encrypted('without what decrypts them')
     if (isObject(stored)) {
-      if (isEnvelope(stored)) throw this.encrypted()
       const { cookie, ...data } = stored
       if (cookie === undefined) return { data }
       if (isObject(cookie)) return { data, cookie }
-    } else if (stored === undefined && isCiphertext(text)) throw this.encrypted()
+    }
     this.malformed(sid, 'it is not an object in JSON with a cookie')
     return undefined
   }
@@ -83,10 +83,19 @@ export class Reading {
     this.#onMalformed({ id: digestOf(sid), why })
   }
 
-  encrypted(): StoreMisconfigured {
-    return new StoreMisconfigured(
-      `the sessions of ${this.description} are encrypted: they can't be read without what decrypts them`,
-    )
+  /**
+   * Tells of what could not be decrypted. Where it is encrypted the key is another one, for all of them.
+   *
+   * @throws {StoreMisconfigured}
+   */
+  undecrypted(sid: string, text: string, cause: unknown): void {
+    if (looksEncrypted(this.#parsed(sid, text), text)) throw this.#encrypted('with this key', cause)
+    this.malformed(sid, 'it is not encrypted')
+  }
+
+  #encrypted(how: string, cause?: unknown): StoreMisconfigured {
+    const message = `the sessions of ${this.description} are encrypted: they can't be read ${how}`
+    return new StoreMisconfigured(message, { cause })
   }
 
   /** Asks the old store. Whatever goes wrong is an outage, never an answer. */
@@ -135,6 +144,10 @@ export function pageLimit({ limit = 200 }: OldScan): number {
 /** Clients throw at once, too. */
 async function attempt<T>(ask: () => PromiseLike<T>): Promise<T> {
   return await ask()
+}
+
+function looksEncrypted(stored: unknown, text: string): boolean {
+  return isObject(stored) ? isEnvelope(stored) : stored === undefined && isCiphertext(text)
 }
 
 /** What encryption leaves, as text: bytes in base64 or in hexadecimal digits. */
