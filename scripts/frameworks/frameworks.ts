@@ -42,6 +42,14 @@ function showPage(page: string): Shown {
   return { user: user === 'stranger' ? null : user, basket }
 }
 
+/** A visitor by a link in a newsletter, whose first answer is a `redirect()` that is thrown. */
+async function takeGift(url: string, redirected: number): Promise<void> {
+  const browser = new Browser(url)
+  const answer = await browser.get('/gift')
+  assert.deepEqual([answer.status, answer.headers.get('location')], [redirected, '/'])
+  assert.deepEqual(showPage((await browser.get('/')).body), { user: null, basket: ['mango'] })
+}
+
 /** Calls a server action as a browser does without scripts: by the hidden fields of its form. */
 async function act(
   browser: Browser,
@@ -101,6 +109,8 @@ const nextjs: Framework = {
       assert.equal(answer.status, 403)
       assert.deepEqual(showPage((await browser.get('/')).body), { user: 'grace', basket: [] })
     },
+    'a route handler that ends by redirect() has stored what it changed, and sets the cookie': (url) =>
+      takeGift(url, 307),
     'the proxy sends strangers away, and lets users pass': async (url) => {
       const browser = new Browser(url)
       const refused = await browser.get('/account')
@@ -126,6 +136,8 @@ const sveltekit: Framework = {
   putSlowly: (browser, fruit) => browser.submitSlowly('/?/add', { fruit }),
   logout: async (browser, headers) => await browser.submit('/?/logout', {}, headers),
   more: {
+    'another hook that throws redirect() has stored what it changed, and the cookie is set': (url) =>
+      takeGift(url, 303),
     'a form action that is called by a script logs in': async (url) => {
       const browser = new Browser(url)
       const headers = { accept: 'application/json', 'x-sveltekit-action': 'true' }
