@@ -312,23 +312,6 @@ describe('holdfast/express over a Holdfast store', () => {
     await quick
   })
 
-  it('prolongs a session although the application saves it and does not wait', async (t) => {
-    const { store } = new Place()
-    const browser = await site(t, { store, touchEvery: 0, cookie: { maxAge: 60_000 } }, (app) => {
-      usual(app)
-      app.get('/quick', (req, res) => {
-        values(req)['n'] = Number(values(req)['n'] ?? 0) + 1
-        void req.session.save()
-        res.send(req.sessionID)
-      })
-    })
-    const sessions = new KeyedSessions(store)
-    const endOf = async (sid: string): Promise<number> => (await sessions.read(sid))!.expiresAt
-    const before = await endOf((await browser.get('/quick')).text)
-    await pause()
-    assert.ok((await endOf((await browser.get('/quick')).text)) > before)
-  })
-
   it('stores what the application puts there by id, over what is there', async (t) => {
     const { store } = new Place()
     const browser = await site(t, { store }, (app) => {

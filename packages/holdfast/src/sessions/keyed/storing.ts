@@ -22,6 +22,7 @@ import type { KeyedSettings } from './settings.ts'
 
 /** What a session is, as it was read or written: the base of a later save. Nobody may change it. */
 export interface Kept {
+  /** Who goes on with what he has saved himself puts that here, without what others had added until then. */
   readonly data: JsonObject
   readonly expiresAt: Instant
   readonly entry: Entry
@@ -187,7 +188,9 @@ export class KeyedStoring {
 
   /** The changes on the newest copy. */
   #merged(fresh: Entry, base: Kept, changes: Changes, uncertain: boolean): ReturnType<typeof reapplied> {
-    if (fresh.record.version === base.entry.record.version) return { data: applied(base.data, changes) }
+    const isKnown =
+      base.data === base.entry.envelope.data && fresh.record.version === base.entry.record.version
+    if (isKnown) return { data: applied(base.data, changes) }
     const { conflicts } = this.#settings
     return reapplied(base.data, fresh.envelope.data, changes, uncertain ? onceOnly(conflicts) : conflicts)
   }

@@ -37,7 +37,10 @@ interface SessionLike {
   readonly cookie?: Pick<Cookie, 'originalMaxAge' | 'expires'>
 }
 
-/** What a session object was when it was last read or written. */
+/**
+ * What a session object was when it was last read or written: its own values, without what others have added since.
+ * Saved again it must not take that for something that it has deleted.
+ */
 class Source {
   readonly store: HoldfastStore
   kept: Kept | undefined
@@ -160,7 +163,7 @@ export class HoldfastStore extends Store {
       if (kept ?? (await this.keyed.read(sid, { strict: true }))) await this.keyed.destroy(sid)
       return undefined
     }
-    if (kept) return await this.keyed.save(sid, kept, data, expiresAt)
+    if (kept) return { ...(await this.keyed.save(sid, kept, data, expiresAt)), data }
     try {
       return await this.keyed.create(sid, data, expiresAt)
     } catch (error) {
@@ -169,7 +172,7 @@ export class HoldfastStore extends Store {
     // The application stores what it has not read before: then all of it counts.
     const there = await this.keyed.read(sid, { strict: true })
     if (!there) throw new SessionGone('the session was destroyed or has expired')
-    return await this.keyed.save(sid, there, data, expiresAt)
+    return { ...(await this.keyed.save(sid, there, data, expiresAt)), data }
   }
 
   async #read(sid: string): Promise<Kept | undefined> {
