@@ -104,7 +104,7 @@ export class Visit implements Commit, SessionWatcher {
   /** The application saves by itself. */
   saving(session: Session): void {
     this.#saved = snapshotOf(session)
-    this.#savedSettings = settingsOf(session)
+    if (!this.#isFromClient) this.#savedSettings = settingsOf(session)
   }
 
   beforeHeaders(): Promise<void> | undefined {
