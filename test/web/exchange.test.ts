@@ -181,3 +181,32 @@ describe('a rotation that is due', () => {
     assert.deepEqual(stage.events, [])
   })
 })
+
+describe('the origins that are let in', () => {
+  const sessions = new Sessions(memoryStore())
+  const made = (checkOrigin: unknown): Exchanges =>
+    new Exchanges(sessions, { checkOrigin } as unknown as WebOptions)
+
+  it('are those of browsers and of applications, and none that no request would name', () => {
+    const allow = ['https://app.example', 'http://localhost:5173', 'capacitor://localhost', 'null']
+    assert.deepEqual(made({ allow }).allowed, allow)
+    for (const wrong of [
+      'app.example',
+      'https://app.example/',
+      'https://App.example',
+      'https://a.example:443',
+      '*',
+    ])
+      assert.throws(() => made({ allow: [wrong] }), { code: 'HOLDFAST_INVALID_OPTION' }, wrong)
+  })
+
+  it('are a list: whoever says them in another way is told, and lets nobody in by it', () => {
+    for (const wrong of [
+      ['https://app.example'],
+      {},
+      'https://app.example',
+      { allow: 'https://app.example' },
+    ])
+      assert.throws(() => made(wrong), { code: 'HOLDFAST_INVALID_OPTION' }, JSON.stringify(wrong))
+  })
+})

@@ -26,7 +26,7 @@ import {
   readCookie,
   writeCookie,
 } from './cookie.ts'
-import { checkOrigin } from './origin.ts'
+import { allowedOrigins, checkOrigin } from './origin.ts'
 import { refusal, withStatus } from './refusal.ts'
 
 export type { AdoptOptions } from './adopting.ts'
@@ -113,7 +113,7 @@ export class Exchanges<Data extends object = JsonObject> {
     this.options = options
     this.#visit = visit
     this.cookie = cookie === false ? undefined : cookieSettings(cookie)
-    this.allowed = check === true ? [] : check === false ? undefined : check.allow
+    this.allowed = allowedOrigins(check)
     const isBearer = options.bearer === true || !this.cookie
     this.oldCookie = adopt && this.#adopting(adopt)
     this.depending = { vary: [...(this.cookie ? ['Cookie'] : []), ...(isBearer ? ['Authorization'] : [])] }

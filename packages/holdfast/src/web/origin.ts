@@ -3,7 +3,7 @@
  * asked for. They are told by `Sec-Fetch-Site`, and by `Origin` where a browser is too old for that.
  */
 
-import { CrossSiteRequest } from '../errors.ts'
+import { CrossSiteRequest, InvalidOption } from '../errors.ts'
 
 /** What is looked at. */
 export interface OriginRequest {
@@ -14,6 +14,40 @@ export interface OriginRequest {
 
 /** What is read, and what a browser asks before it sends something: they change nothing. */
 const safeMethods = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
+
+/**
+ * The other origins whose pages may send requests; `undefined`: those of all. What is no origin would never be found
+ * in a request, and what is no list would let in whom nobody meant.
+ *
+ * @throws {InvalidOption}
+ */
+export function allowedOrigins(
+  check: boolean | { readonly allow: readonly string[] },
+): readonly string[] | undefined {
+  if (check === true) return []
+  if (check === false) return undefined
+  const { allow } = check
+  const isList: boolean = Array.isArray(allow)
+  if (!isList) {
+    throw new InvalidOption("checkOrigin is true, false, or such as { allow: ['https://app.example'] }")
+  }
+  for (const origin of allow) {
+    if (!isOrigin(origin)) {
+      throw new InvalidOption(
+        `checkOrigin.allow takes origins such as 'https://app.example', not ${JSON.stringify(origin)}`,
+      )
+    }
+  }
+  return allow
+}
+
+/** As a browser writes it: also `null`, which it sends where a page hides its own, and those of applications. */
+function isOrigin(text: string): boolean {
+  if (text === 'null') return true
+  if (!URL.canParse(text)) return false
+  const { origin, protocol, host } = new URL(text)
+  return text === (origin === 'null' ? `${protocol}//${host}` : origin)
+}
 
 /**
  * Refuses a request that would change something and comes from another origin.
