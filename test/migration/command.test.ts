@@ -162,7 +162,6 @@ describe('holdfast store copy, of another library', () => {
       'connect-redis+redis://user:hush@127.0.0.1:1',
       'connect-pg-simple+postgres://user:hush@127.0.0.1:1/app',
       'connect-mongo+mongodb://user:hush@127.0.0.1:1/app',
-      'session-file-store:./nowhere',
     ]
     for (const url of away) {
       const { ended } = await copied(t, url)
@@ -170,6 +169,12 @@ describe('holdfast store copy, of another library', () => {
       assert.match(ended.err, /HOLDFAST_STORE_UNAVAILABLE/)
       assert.doesNotMatch(ended.err + ended.out, /hush/)
     }
+  })
+
+  it('says that a folder is not there', async (t) => {
+    const { ended } = await copied(t, 'session-file-store:./nowhere')
+    assert.equal(ended.code, 69)
+    assert.match(ended.err, /nowhere\): there is no such folder \(HOLDFAST_STORE_MISCONFIGURED\)/)
   })
 
   it('refuses what is for other libraries only, elsewhere', async (t) => {

@@ -119,8 +119,10 @@ class SessionFileStore implements OldSessions {
   }
 
   async #listed(): Promise<readonly string[]> {
-    const names = await this.#reading.asked(() => readdir(this.#folder))
-    return names
+    const names = await this.#reading.asked(() =>
+      readdir(this.#folder).catch((error: unknown) => this.#unlessAbsent(error)),
+    )
+    return (names ?? [])
       .filter((name) => name.endsWith(this.#extension))
       .map((name) => name.slice(0, name.length - this.#extension.length))
       .filter((sid) => this.#path(sid) !== undefined)
