@@ -227,11 +227,12 @@ export class HoldfastStore extends Store {
     const cookie = (session.cookie ??= usualCookie()) as { originalMaxAge?: unknown; expires?: unknown }
     const age = cookie.originalMaxAge
     if (typeof age === 'number') {
-      // What was taken over and not saved since is as another library stored it: it ends together with its cookie.
-      const slack = cookie.expires === undefined ? this.#slack(age) : 0
       const now = systemClock.now()
-      // There it may never end, whatever its cookie says.
-      cookie.expires = new Date(Math.max(Math.min(kept.expiresAt - slack, now + age), now))
+      // What was taken over and not saved since is as another library stored it: it ends together with its cookie, and
+      // may never end there, whatever its cookie says.
+      const isTakenOver = cookie.expires !== undefined
+      const ends = isTakenOver ? Math.min(kept.expiresAt, now + age) : kept.expiresAt - this.#slack(age)
+      cookie.expires = new Date(Math.max(ends, now))
     }
     return session as unknown as StoredSession
   }
