@@ -11,6 +11,7 @@ import { folderFor, type Tree } from '../server/running.ts'
 import {
   filePlace,
   fresh,
+  freshSchema,
   mongoClient,
   mongodbUrl,
   mongoDatabase,
@@ -42,15 +43,17 @@ async function ofRedis(t: TestContext): Promise<Named> {
 
 async function ofPostgres(t: TestContext): Promise<Named> {
   const pool = new Pool({ connectionString: postgresUrl })
-  const tableName = fresh()
+  const [schemaName, tableName] = [await freshSchema(t, pool), fresh()]
   const Store = connectPgSimple(session)
-  const store = new Store({ pool, tableName, createTableIfMissing: true, pruneSessionInterval: false })
-  t.after(async () => {
-    await pool.query(`drop table ${tableName}`)
-    await pool.end()
+  const store = new Store({
+    pool,
+    schemaName,
+    tableName,
+    createTableIfMissing: true,
+    pruneSessionInterval: false,
   })
-  const url = `connect-pg-simple+${postgresUrl}?application_name=x&table=${tableName}&schema=public`
-  return Promise.resolve({ url, store })
+  const url = `connect-pg-simple+${postgresUrl}?application_name=x&table=${tableName}&schema=${schemaName}`
+  return { url, store }
 }
 
 async function ofMongo(t: TestContext): Promise<Named> {

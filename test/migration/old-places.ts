@@ -122,11 +122,24 @@ async function ioRedisPlace(t: TestContext): Promise<OldPlace> {
   }
 }
 
+/**
+ * A schema of a test's own, with whose end that of the pool comes. However its table is called, connect-pg-simple calls
+ * the constraints of it the same, so that no two can be in one schema.
+ */
+export async function freshSchema(t: TestContext, pool: Pool): Promise<string> {
+  const name = fresh()
+  await pool.query(`create schema ${name}`)
+  t.after(async () => {
+    await pool.query(`drop schema ${name} cascade`)
+    await pool.end()
+  })
+  return name
+}
+
 export async function pgPlace(t: TestContext, library: 'pg' | 'postgres.js'): Promise<OldPlace> {
   const pool = new Pool({ connectionString: postgresUrl, max: 2, options: '-c TimeZone=America/New_York' })
   const sql = postgres(postgresUrl, { max: 2, connection: { TimeZone: 'America/New_York' } })
-  const [schemaName, tableName] = [fresh(), 'the "old" ones']
-  await pool.query(`create schema ${schemaName}`)
+  const [schemaName, tableName] = [await freshSchema(t, pool), 'the "old" ones']
   const Store = connectPgSimple(session)
   const store = new Store({
     pool,
@@ -137,11 +150,7 @@ export async function pgPlace(t: TestContext, library: 'pg' | 'postgres.js'): Pr
   })
   // It makes its table at its first use.
   await readByItself(store, 'nobody')
-  t.after(async () => {
-    await pool.query(`drop schema ${schemaName} cascade`)
-    await pool.end()
-    await sql.end()
-  })
+  t.after(() => sql.end())
   const away = 'postgres://nobody@127.0.0.1:1/none'
   const client = library === 'pg' ? pool : sql
   const settings = { schemaName, tableName }

@@ -22,6 +22,7 @@ import { never } from '../../packages/holdfast/src/store/record.ts'
 import {
   filePlace,
   fresh,
+  freshSchema,
   mongoClient,
   mongoDatabase,
   mongodbUrl,
@@ -98,14 +99,15 @@ describe('reading sessions of connect-pg-simple, apart', { skip: withoutServer(p
 
   it('takes no part of a name for SQL', async (t) => {
     const pool = new Pool({ connectionString: postgresUrl })
-    t.after(() => pool.end())
-    const tableName = `${fresh()}" where true; drop table x; --`
+    const names = {
+      schemaName: await freshSchema(t, pool),
+      tableName: `${fresh()}" where true; drop table x; --`,
+    }
     const Store = connectPgSimple(session)
-    const store = new Store({ pool, tableName, createTableIfMissing: true, pruneSessionInterval: false })
+    const store = new Store({ pool, ...names, createTableIfMissing: true, pruneSessionInterval: false })
     const sid = await (await oldApp(t, store)).put({ a: 1 })
-    const old = connectPgSimpleSessions(pool, { tableName })
+    const old = connectPgSimpleSessions(pool, names)
     assert.deepEqual((await old.read(sid))?.data, { a: 1 })
-    await pool.query(`drop table "${tableName.replaceAll('"', '""')}"`)
     assert.throws(() => connectPgSimpleSessions(pool, { tableName: '' }), /can't be the name/)
   })
 })

@@ -11,7 +11,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { KeyedSessions } from '../../packages/holdfast/src/sessions/keyed.ts'
-import { oldKinds, postgresUrl } from '../migration/old-places.ts'
+import { freshSchema, oldKinds, postgresUrl } from '../migration/old-places.ts'
 import { openRoom, sharedPlaces } from '../stores/places.ts'
 import { makeStore } from './express/map-store.ts'
 import { type Library, play, type Scenario } from './express/playing.ts'
@@ -116,16 +116,12 @@ describe('over stores that are made for the library they are given', () => {
 
   it('connect-pg-simple', { skip: postgresUrl === '' && 'HOLDFAST_TEST_POSTGRES is not set' }, async (t) => {
     const pool = new Pool({ connectionString: postgresUrl, max: 2 })
-    const tableName = `express_${String(Date.now())}`
-    t.after(async () => {
-      await pool.query(`drop table ${tableName}`)
-      await pool.end()
-    })
+    const schemaName = await freshSchema(t, pool)
     for (const scenario of scenarios) {
       const make = (library: Library) => () =>
         new (connectPgSimple(library))({
           pool,
-          tableName,
+          schemaName,
           createTableIfMissing: true,
           pruneSessionInterval: false,
         })
