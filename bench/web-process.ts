@@ -19,13 +19,15 @@ export interface Role {
   readonly sessions: 'none' | 'native' | 'drop-in' | 'theirs'
   /** Memory where it is missing. */
   readonly store?: string
+  /** Of @fastify/session. */
+  readonly rolling?: boolean
 }
 
 interface Data {
   n: number
 }
 
-const { framework, sessions, store: url = 'memory:' } = JSON.parse(process.argv[2]!) as Role
+const { framework, sessions, store: url = 'memory:', rolling = true } = JSON.parse(process.argv[2]!) as Role
 const secret = 'a secret for the benchmark only, long enough for everybody'
 const options = { secret, resave: false, saveUninitialized: false }
 
@@ -107,7 +109,12 @@ async function startFastify(): Promise<string> {
     })
   } else if (sessions === 'theirs') {
     await app.register(fastifyCookie)
-    await app.register(fastifyTheirs, { secret, saveUninitialized: false, cookie: { secure: false } })
+    await app.register(fastifyTheirs, {
+      secret,
+      rolling,
+      saveUninitialized: false,
+      cookie: { secure: false },
+    })
   }
   app.get('/read', (request) => ({ n: counter.get(request) }))
   app.get('/write', (request) => {

@@ -33,7 +33,13 @@ const writing: Load = { path: '/write', connections: 20 }
 
 export const express: Series = (settings) => overMemory(settings, 'express', ['native', 'drop-in'])
 
-export const fastify: Series = (settings) => overMemory(settings, 'fastify', ['native'])
+/** By default @fastify/session stores what is only read as well, and sets its cookie: so it is measured without, too. */
+export const fastify: Series = async function* (settings) {
+  yield* overMemory(settings, 'fastify', ['native'])
+  const theirs: Role = { framework: 'fastify', sessions: 'theirs', rolling: false }
+  const found = await compared(settings, { framework: 'fastify', sessions: 'native' }, theirs, reading)
+  yield { ...found, of: 'native, theirs with `rolling: false`' }
+}
 
 /** With what no sessions at all would give, which is the most that any could: a ratio above that can't be. */
 async function* overMemory(
@@ -157,10 +163,15 @@ async function cookiesOf({ url }: Side, { path, connections }: Load): Promise<re
   return await Promise.all(
     Array.from({ length: count }, async () => {
       const answer = await fetch(`${url}/write`)
-      return answer.headers
+      const cookie = answer.headers
         .getSetCookie()
         .map((each) => each.split(';')[0]!)
         .join('; ')
+      const { n } = (await (await fetch(`${url}/read`, { headers: { cookie } })).json()) as {
+        readonly n: number
+      }
+      if (n !== 1) throw new Error('the session is not found again')
+      return cookie
     }),
   )
 }
