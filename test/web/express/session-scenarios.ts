@@ -186,6 +186,18 @@ export const ofSessions: readonly Scenario[] = [
     differs: 'what a session cannot hold is no change',
   },
   {
+    name: 'a value with a name in it through which prototypes are reached',
+    stores: ['memory'],
+    app: (app) => {
+      app.get('/prototype', (req, res) => {
+        values(req)['given'] = JSON.parse('{ "__proto__": { "a": 1 } }')
+        res.send('given')
+      })
+    },
+    steps: ['/prototype', '/show'],
+    differs: 'a name through which prototypes are reached is refused',
+  },
+  {
     name: 'what JSON has no word for',
     app: (app) => {
       app.get('/odd', (req, res) => {
