@@ -1,32 +1,12 @@
 /** Requests to the drop-in for express-session that store their session more than once. */
 
 import assert from 'node:assert/strict'
-import { describe, it, type TestContext } from 'node:test'
+import { describe, it } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Express, Request, Response } from 'express'
-import type { SessionOptions } from 'holdfast/express'
+import type { Request, Response } from 'express'
 import { KeyedSessions } from '../../packages/holdfast/src/sessions/keyed.ts'
 import { Place } from './express/place.ts'
-import { appWith, Browser, serve, values } from './express/site.ts'
-
-function usual(app: Express): void {
-  app.get('/set', (req, res) => {
-    Object.assign(req.session, req.query)
-    res.send('set')
-  })
-  app.get('/show', (req, res) => {
-    const { cookie: _, ...rest } = values(req)
-    res.json(rest)
-  })
-}
-
-async function site(
-  t: TestContext,
-  options: SessionOptions,
-  routes: (app: Express) => void,
-): Promise<Browser> {
-  return new Browser(await serve(t, appWith(options, routes)))
-}
+import { site, usual, values } from './express/site.ts'
 
 describe('a request that stores its session twice', () => {
   it('keeps what others have stored meanwhile, however often a request stores', async (t) => {

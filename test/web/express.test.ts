@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import { Readable } from 'node:stream'
-import { describe, it, type TestContext } from 'node:test'
+import { describe, it } from 'node:test'
 import { inherits } from 'node:util'
 import express, { type Express, type RequestHandler } from 'express'
 import theirs from 'express-session'
-import session, { type CallbackStore, type SessionOptions } from 'holdfast/express'
+import session, { type CallbackStore } from 'holdfast/express'
 import * as exported from 'holdfast/express'
 import { KeyedSessions } from '../../packages/holdfast/src/sessions/keyed.ts'
 import { OldRows } from '../sessions/keyed-stage.ts'
@@ -15,33 +15,7 @@ import { until } from '../until.ts'
 import { makeStore } from './express/map-store.ts'
 import { Place } from './express/place.ts'
 import type { Library } from './express/playing.ts'
-import { appWith, Browser, serve, sessions, values } from './express/site.ts'
-
-function usual(app: Express): void {
-  app.get('/set', (req, res) => {
-    Object.assign(req.session, req.query)
-    res.send('set')
-  })
-  app.get('/show', (req, res) => {
-    const { cookie: _, ...rest } = values(req)
-    res.json(rest)
-  })
-  app.get('/logout', (req, res, next) => {
-    req.session.destroy((error: unknown) => (error ? next(error) : res.send('out')))
-  })
-  app.get('/redirect', (req, res) => {
-    values(req)['user'] = 'ada'
-    res.redirect('/show')
-  })
-}
-
-async function site(
-  t: TestContext,
-  options: SessionOptions,
-  routes: (app: Express) => void = usual,
-): Promise<Browser> {
-  return new Browser(await serve(t, appWith(options, routes)))
-}
+import { appWith, Browser, serve, sessions, site, usual, values } from './express/site.ts'
 
 async function* slowly(): AsyncGenerator<string> {
   for (const piece of ['one', 'two', 'three']) {

@@ -93,3 +93,31 @@ export class Browser {
     return JSON.parse(text)
   }
 }
+
+/** Routes that most tests need. */
+export function usual(app: Express): void {
+  app.get('/set', (req, res) => {
+    Object.assign(req.session, req.query)
+    res.send('set')
+  })
+  app.get('/show', (req, res) => {
+    const { cookie: _, ...rest } = values(req)
+    res.json(rest)
+  })
+  app.get('/logout', (req, res, next) => {
+    req.session.destroy((error: unknown) => (error ? next(error) : res.send('out')))
+  })
+  app.get('/redirect', (req, res) => {
+    values(req)['user'] = 'ada'
+    res.redirect('/show')
+  })
+}
+
+/** Somebody on a site with our sessions. */
+export async function site(
+  t: TestContext,
+  options: SessionOptions,
+  routes: (app: Express) => void = usual,
+): Promise<Browser> {
+  return new Browser(await serve(t, appWith(options, routes)))
+}
