@@ -12,7 +12,9 @@ import { Standstills } from '../../scripts/standstills.ts'
 import type { SuiteOptions, SuiteResult } from '../../scripts/suite.ts'
 import { until } from '../until.ts'
 
-const suite = new URL('../../scripts/suite.ts', import.meta.url)
+const [suite, tidy] = ['suite', 'tidy'].map(
+  (name) => new URL(`../../scripts/${name}.ts`, import.meta.url).href,
+)
 const isWindows = process.platform === 'win32' && 'there is no SIGSTOP'
 
 describe('a test that fails', () => {
@@ -96,8 +98,10 @@ async function started(
   })
   // `node --test` doesn't run below itself.
   const { NODE_TEST_CONTEXT: _, ...environment } = process.env
-  const script = `import { runSuite } from ${JSON.stringify(suite.href)}
-    console.log('\\n' + JSON.stringify(await runSuite(${options})))`
+  const script = `import { runSuite } from ${JSON.stringify(suite)}
+    import { tidyUp } from ${JSON.stringify(tidy)}
+    console.log('\\n' + JSON.stringify(await runSuite(${options})))
+    await tidyUp()`
   const runner = spawn(process.execPath, ['--input-type=module', '-e', script], {
     env: environment,
     stdio: ['ignore', 'pipe', 'inherit'],
