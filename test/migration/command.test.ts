@@ -147,6 +147,8 @@ describe('holdfast store copy, of another library', () => {
     [/write session-file-store:relative/, 'session-file-store://relative'],
     [/whole seconds/, 'session-file-store:./sessions?ttl=1h'],
     [/percent-encoded/, 'connect-redis+redis://localhost?prefix=%zz'],
+    [/no parameter prefx here: known are prefix/, 'connect-redis+redis://localhost?prefx=sess:'],
+    [/no parameter TTL here: known are ttl and extension/, 'session-file-store:./sessions?TTL=60'],
     [/the folder is not validly percent-encoded/, 'session-file-store:./100%'],
     [/--overwrite is for/, 'session-file-store:./sessions', '--overwrite'],
     [/path of a member/, 'session-file-store:./sessions', '--user', 'a..b'],

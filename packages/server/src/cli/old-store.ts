@@ -32,6 +32,8 @@ const libraries: Readonly<
       readonly schemes: RegExp
       readonly example: string
       readonly parameters: readonly string[]
+      /** Whether the client has parameters as well. Where it has none, a mistyped one would copy nothing. */
+      readonly passesOthers: boolean
     }
   >
 > = {
@@ -40,24 +42,28 @@ const libraries: Readonly<
     schemes: /^rediss?:/,
     example: 'connect-redis+redis://localhost?prefix=sess:',
     parameters: ['prefix'],
+    passesOthers: false,
   },
   'connect-pg-simple': {
     open: openConnectPgSimple,
     schemes: /^postgres(ql)?:/,
     example: 'connect-pg-simple+postgres://localhost/app?table=session',
     parameters: ['table', 'schema'],
+    passesOthers: true,
   },
   'connect-mongo': {
     open: openConnectMongo,
     schemes: /^mongodb(\+srv)?:/,
     example: 'connect-mongo+mongodb://localhost/app?collection=sessions',
     parameters: ['collection'],
+    passesOthers: true,
   },
   'session-file-store': {
     open: openSessionFileStore,
     schemes: /^:/,
     example: 'session-file-store:./sessions',
     parameters: ['ttl', 'extension'],
+    passesOthers: false,
   },
 }
 
@@ -80,7 +86,11 @@ export async function openOldStore(url: string, options: OldSessionsOptions): Pr
   if (!library.schemes.test(address)) {
     throw new Misused(`sessions of ${name} are named like ${library.example}`)
   }
-  const { rest, own } = separated(address, library.parameters)
+  const { rest, own, others } = separated(address, library.parameters)
+  if (others.length > 0 && !library.passesOthers) {
+    const known = library.parameters.join(' and ')
+    throw new Misused(`${name} has no parameter ${others.join(', ')} here: known are ${known}`)
+  }
   return await library.open(rest, own, options)
 }
 
@@ -92,14 +102,16 @@ function libraryOf(url: string): string | undefined {
 function separated(url: string, names: readonly string[]) {
   const own = new Map<string, string>()
   const [address = '', query = ''] = url.split('?', 2)
+  const others: string[] = []
   const rest = query.split('&').filter((part) => {
     const [name = '', ...values] = part.split('=')
-    if (!names.includes(name)) return part !== ''
+    if (part === '') return false
+    if (!names.includes(name)) return others.push(name) > 0
     const value = values.join('=')
     own.set(name, decoded(name, value))
     return false
   })
-  return { rest: rest.length > 0 ? `${address}?${rest.join('&')}` : address, own }
+  return { rest: rest.length > 0 ? `${address}?${rest.join('&')}` : address, own, others }
 }
 
 /** @throws {Misused} */
