@@ -163,6 +163,8 @@ async function cookiesOf({ url }: Side, { path, connections }: Load): Promise<re
   return await Promise.all(
     Array.from({ length: count }, async () => {
       const answer = await fetch(`${url}/write`)
+      // Theirs are stored when the last byte is here, and no sooner.
+      await answer.arrayBuffer()
       const cookie = answer.headers
         .getSetCookie()
         .map((each) => each.split(';')[0]!)
