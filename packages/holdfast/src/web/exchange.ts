@@ -89,7 +89,7 @@ export interface Carried {
 const plainVisit: Visit = {}
 
 /** For how long a request whose client has hung up keeps its lock, in milliseconds. */
-const patience = 30_000
+const lockedBeyondHangUp = 30_000
 
 /** What a door is given: opens an exchange for each request. */
 export class Exchanges<Data extends object = JsonObject> {
@@ -324,7 +324,7 @@ export class Exchange<Data extends object = JsonObject> {
    * impatient client must not overtake it: until it answers it has its lock, and for a while where it never does.
    */
   hungUp(): void {
-    if (!this.#isCommitted) this.#session.releaseIn(patience)
+    if (!this.#isCommitted) this.#session.releaseIn(lockedBeyondHangUp)
   }
 
   #saveRest(): Promise<void> | undefined {
