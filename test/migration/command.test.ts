@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
-import connectPgSimple from 'connect-pg-simple'
 import { MongoStore } from 'connect-mongo'
 import { RedisStore } from 'connect-redis'
-import session from 'express-session'
+import type session from 'express-session'
 import { KeyedSessions, openStore } from 'holdfast'
 import { Pool } from 'pg'
 import { inTerminal } from '../server/in-terminal.ts'
@@ -11,11 +10,11 @@ import { folderFor, type Tree } from '../server/running.ts'
 import {
   filePlace,
   fresh,
-  freshSchema,
   mongoClient,
   mongodbUrl,
   mongoDatabase,
   oldApp,
+  pgStore,
   postgresUrl,
   redisClient,
   redisUrl,
@@ -43,15 +42,8 @@ async function ofRedis(t: TestContext): Promise<Named> {
 
 async function ofPostgres(t: TestContext): Promise<Named> {
   const pool = new Pool({ connectionString: postgresUrl })
-  const [schemaName, tableName] = [await freshSchema(t, pool), fresh()]
-  const Store = connectPgSimple(session)
-  const store = new Store({
-    pool,
-    schemaName,
-    tableName,
-    createTableIfMissing: true,
-    pruneSessionInterval: false,
-  })
+  const { names, store } = await pgStore(t, pool, fresh())
+  const { schemaName, tableName } = names
   const url = `connect-pg-simple+${postgresUrl}?application_name=x&table=${tableName}&schema=${schemaName}`
   return { url, store }
 }

@@ -136,38 +136,42 @@ export async function freshSchema(t: TestContext, pool: Pool): Promise<string> {
   return name
 }
 
+/** A store of connect-pg-simple in a schema of its own, which it makes its table in at its first use. */
+export async function pgStore(t: TestContext, pool: Pool, tableName: string) {
+  const names = { schemaName: await freshSchema(t, pool), tableName }
+  const Store = connectPgSimple(session)
+  return {
+    names,
+    store: new Store({ pool, ...names, createTableIfMissing: true, pruneSessionInterval: false }),
+  }
+}
+
 export async function pgPlace(t: TestContext, library: 'pg' | 'postgres.js'): Promise<OldPlace> {
   const pool = new Pool({ connectionString: postgresUrl, max: 2, options: '-c TimeZone=America/New_York' })
   const sql = postgres(postgresUrl, { max: 2, connection: { TimeZone: 'America/New_York' } })
-  const [schemaName, tableName] = [await freshSchema(t, pool), 'the "old" ones']
-  const Store = connectPgSimple(session)
-  const store = new Store({
-    pool,
-    schemaName,
-    tableName,
-    createTableIfMissing: true,
-    pruneSessionInterval: false,
-  })
-  // It makes its table at its first use.
+  const { names, store } = await pgStore(t, pool, 'the "old" ones')
+  // Its table is there from now on.
   await readByItself(store, 'nobody')
   t.after(() => sql.end())
   const away = 'postgres://nobody@127.0.0.1:1/none'
   const client = library === 'pg' ? pool : sql
-  const settings = { schemaName, tableName }
   return {
     store,
-    reader: (options) => connectPgSimpleSessions(client, { ...settings, ...options }),
+    reader: (options) => connectPgSimpleSessions(client, { ...names, ...options }),
     outage: (options) =>
       connectPgSimpleSessions(
         library === 'pg' ? new Pool({ connectionString: away }) : postgres(away),
         options,
       ),
     damage: (sid, text) =>
-      pool.query(`insert into ${schemaName}."the ""old"" ones" values ($1, $2, now() + interval '1 hour')`, [
-        sid,
-        // The table takes nothing but JSON.
-        text.startsWith('{') && text.endsWith('}') ? text : JSON.stringify(text),
-      ]),
+      pool.query(
+        `insert into ${names.schemaName}."the ""old"" ones" values ($1, $2, now() + interval '1 hour')`,
+        [
+          sid,
+          // The table takes nothing but JSON.
+          text.startsWith('{') && text.endsWith('}') ? text : JSON.stringify(text),
+        ],
+      ),
   }
 }
 

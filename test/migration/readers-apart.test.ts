@@ -3,7 +3,6 @@ import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { createKrupteinAdapter, createWebCryptoAdapter, MongoStore } from 'connect-mongo'
-import connectPgSimple from 'connect-pg-simple'
 import { RedisStore } from 'connect-redis'
 import session from 'express-session'
 import { Cluster } from 'ioredis'
@@ -22,11 +21,11 @@ import { never } from '../../packages/holdfast/src/store/record.ts'
 import {
   filePlace,
   fresh,
-  freshSchema,
   mongoClient,
   mongoDatabase,
   mongodbUrl,
   oldApp,
+  pgStore,
   postgresUrl,
   redisClient,
   redisUrl,
@@ -99,12 +98,7 @@ describe('reading sessions of connect-pg-simple, apart', { skip: withoutServer(p
 
   it('takes no part of a name for SQL', async (t) => {
     const pool = new Pool({ connectionString: postgresUrl })
-    const names = {
-      schemaName: await freshSchema(t, pool),
-      tableName: `${fresh()}" where true; drop table x; --`,
-    }
-    const Store = connectPgSimple(session)
-    const store = new Store({ pool, ...names, createTableIfMissing: true, pruneSessionInterval: false })
+    const { names, store } = await pgStore(t, pool, `${fresh()}" where true; drop table x; --`)
     const sid = await (await oldApp(t, store)).put({ a: 1 })
     const old = connectPgSimpleSessions(pool, names)
     assert.deepEqual((await old.read(sid))?.data, { a: 1 })
