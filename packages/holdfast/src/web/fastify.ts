@@ -15,14 +15,7 @@ import { holdBody, letGo } from './answer-body.ts'
 import { type AnswerHeaders, isOfOneAnswer } from './answer-headers.ts'
 import { type Exchange, Exchanges, type WebOptions, type WebRequest } from './exchange.ts'
 import { holdResponse } from './held-response.ts'
-import {
-  abandonOnClose,
-  type Answer,
-  type Committing,
-  committing,
-  headerOf,
-  joined,
-} from './node/answering.ts'
+import { heedHangUp, type Answer, type Committing, committing, headerOf, joined } from './node/answering.ts'
 import { refusal, type Refusal, withStatus } from './refusal.ts'
 
 export type { CookieOptions } from './cookie.ts'
@@ -98,7 +91,7 @@ export function fastifySession(
       refuse(reply, error, next)
     }
     const begin = (exchange: Exchange): void => {
-      abandonOnClose(exchange, reply.raw)
+      heedHangUp(exchange, reply.raw)
       ;(request as Seen)[current] = hold(exchange, reply.raw)
       next()
     }

@@ -14,7 +14,7 @@ import type { Sessions } from '../sessions/sessions.ts'
 import { holdBody } from './answer-body.ts'
 import { Exchanges, type WebOptions } from './exchange.ts'
 import { holdResponse } from './held-response.ts'
-import { abandonOnClose, type Answer, committing, headerOf } from './node/answering.ts'
+import { heedHangUp, type Answer, committing, headerOf } from './node/answering.ts'
 import { withStatus } from './refusal.ts'
 
 export type { CookieOptions } from './cookie.ts'
@@ -66,7 +66,7 @@ export function koaSession<Data extends object = JsonObject>(
       })
     })
     Object.assign(context, { session: exchange.session })
-    abandonOnClose(exchange, res)
+    heedHangUp(exchange, res)
     const commit = committing(exchange, res, (error) => {
       context.onerror(withStatus(error) as Error)
     })

@@ -14,7 +14,7 @@ import type { Session } from '../sessions/session.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import { type Exchange, Exchanges } from './exchange.ts'
 import { holdResponse } from './held-response.ts'
-import { abandonOnClose, type Answer, committing, type NodeOptions, webRequest } from './node/answering.ts'
+import { heedHangUp, type Answer, committing, type NodeOptions, webRequest } from './node/answering.ts'
 import { refusal, withStatus } from './refusal.ts'
 
 export type { CookieOptions } from './cookie.ts'
@@ -96,5 +96,5 @@ function attach<Data extends object>(
 ): void {
   Object.assign(request, { session: exchange.session })
   holdResponse(answer, committing(exchange, answer, refuse))
-  abandonOnClose(exchange, answer)
+  heedHangUp(exchange, answer)
 }

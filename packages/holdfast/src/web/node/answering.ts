@@ -143,8 +143,8 @@ export class Committing<Data extends object> implements Commit {
   }
 }
 
-/** Lets go of what the request holds where its client hangs up before it was answered. */
-export function abandonOnClose<Data extends object>(exchange: Exchange<Data>, answer: Answer): void {
+/** Sees to it that a request whose client hangs up before it was answered doesn’t keep its lock for ever. */
+export function heedHangUp<Data extends object>(exchange: Exchange<Data>, answer: Answer): void {
   if (!exchange.mayLock) return
   // It may have hung up while the lock was waited for.
   if (answer.destroyed) exchange.hungUp()
